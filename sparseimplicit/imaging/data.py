@@ -1,0 +1,55 @@
+"""Images from files, noise, and the measure of what is left of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._optional import require
+from ..errors import ConfigError, ShapeError
+from ..linear.operator import Array
+
+
+def read_image(path: str | Path) -> Array:
+    """Read an image as grey levels 0 to 255, float64 (h, w).
+
+    Colour is converted by ITU-R 601 luma; 16-bit images are scaled by 255/65535.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, empty or no image, with its name.
+    MissingBackend
+        Without the extra ``imaging``.
+    """
+    pillow = require("PIL.Image", extra="imaging", purpose="reading images")
+    try:
+        with pillow.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bit
+                return np.asarray(image, dtype=np.float64) * (255.0 / 65535.0)
+            return np.asarray(image.convert("L"), dtype=np.float64)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist.", fix="check the path.") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as an image: {error}.",
+            fix="give a PNG, JPEG, TIFF or other file that Pillow reads.",
+        ) from error
+
+
+def add_noise(image: Any, sigma: float, seed: int | list[int]) -> Array:
+    """Return ``image + σ·default_rng(seed).standard_normal(shape)``, not clipped."""
+    clean = np.asarray(image, dtype=np.float64)
+    noise = np.random.default_rng(seed).standard_normal(clean.shape)
+    return np.asarray(clean + sigma * noise)
+
+
+def psnr(image: Any, truth: Any) -> float:
+    """Return ``10 log₁₀(255² / mean (image − truth)²)``, in dB; inf for equal images."""
+    a, b = np.asarray(image, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if a.shape != b.shape:
+        raise ShapeError(f"images of shapes {a.shape} and {b.shape} cannot be compared.")
+    error = float(np.mean((a - b) ** 2))
+    return float("inf") if error == 0.0 else 10.0 * float(np.log10(255.0**2 / error))

@@ -1,0 +1,347 @@
+"""The state as a function of the parameter: solve once, differentiate many times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal, overload
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from .adjoint import contract, tangent_rhs
+from .conditions import Conditions, Linearization, conditions_of, finite_vector, parameter_vector
+from .errors import (
+    MemoryBudgetExceeded,
+    NotConverged,
+    NotPositiveDefinite,
+    ShapeError,
+    SparseImplicitError,
+)
+from .linear import (
+    CG,
+    GMRES,
+    Lagged,
+    LinearSolution,
+    PreparationReport,
+    PreparedSystem,
+    Solver,
+    Structure,
+    resolve,
+)
+from .linear.contract import check_rtol
+from .linear.dispatch import Ladder
+from .linear.memory import available_bytes
+from .linear.operator import Array, norm
+from .newton import NewtonResult, StateReport, solve_newton
+from .problem import Problem
+
+# A factor from the last Newton step is so near that it needs one to four products; where it needs
+# this many, a factorization at the solution is the cheaper way.
+LAGGED_ITERATIONS: Final = 40
+BLOCK: Final = 64  # columns of the Jacobian solved for at once
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one solve hands to the next: a first guess, the solver chosen, a symbolic analysis."""
+
+    y: Array
+    solver: Solver
+    analysis: Any = None
+
+
+class ImplicitFunction:
+    """x ↦ y(x), the state that a problem defines.
+
+    Parameters
+    ----------
+    problem : MinimizationProblem or RootProblem
+    linear_solver : str or Solver
+        ``"auto"`` chooses at the first Jacobian; a name of `available_solvers`; or a solver.
+    forward : callable, optional
+        ``forward(x, y0) -> y``, a solver of your own. Its answer is held against the conditions;
+        None means the Newton method built in.
+    max_iterations : int
+        Of Newton's method.
+
+    Examples
+    --------
+    >>> import numpy as np, sparseimplicit as si
+    >>> cube_root = si.ImplicitFunction(si.RootProblem(
+    ...     residual=lambda x, y: y**3 - x,
+    ...     state_jacobian=lambda x, y: 3 * y**2,
+    ...     parameter_jacobian=lambda x, y: -1.0,
+    ... ))
+    >>> solved = cube_root.solve(8.0, y0=1.0)
+    >>> print(f"{solved.y[0]:.6f} {solved.jvp(1.0)[0]:.6f}")  # y = 2, dy/dx = 1/(3 y²)
+    2.000000 0.083333
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        linear_solver: str | Solver = "auto",
+        forward: Callable[[Array, Array], Any] | None = None,
+        *,
+        max_iterations: int = 100,
+    ) -> None:
+        self.problem: Final = problem
+        self.linear_solver: Final = linear_solver
+        self.forward: Final = forward
+        self.max_iterations: Final = max_iterations
+        self._conditions: Final = conditions_of(problem)
+
+    def solve(
+        self,
+        x: Any,
+        y0: Any = None,
+        *,
+        start: SolvedState | Start | None = None,
+        rtol: float = 1e-8,
+    ) -> SolvedState:
+        """Find the state for a parameter.
+
+        Parameters
+        ----------
+        x : number or array, shape (n_x,)
+        y0 : number or array, shape (n_y,), optional
+            First guess; needed unless ``start`` is given.
+        start : SolvedState or Start, optional
+            A neighbouring solution: its state is the first guess (unless y0 is given), its
+            symbolic analysis and its choice of solver are taken over.
+        rtol : float
+            ‖c(x, y)‖ ≤ rtol ‖A y‖ at the state returned.
+
+        Returns
+        -------
+        SolvedState
+
+        Raises
+        ------
+        NotConverged, NotPositiveDefinite, SingularSystem, ShapeError, NonFinite
+        """
+        check_rtol(rtol, "ImplicitFunction.solve")
+        given = start.handover() if isinstance(start, SolvedState) else start
+        if y0 is None and given is None:
+            raise ShapeError(
+                "there is no first guess, so the number of unknowns is not known.",
+                where="ImplicitFunction.solve",
+                fix="give y0, or start= a neighbouring SolvedState.",
+            )
+        parameter = parameter_vector(x, "x")
+        guess = parameter_vector(y0, "y0") if y0 is not None or given is None else given.y
+        linear_solver = given.solver if given and self.linear_solver == "auto" else None
+        try:
+            if self.forward is not None:
+                result = self._run_forward(parameter, guess, rtol)
+            else:
+                result = solve_newton(
+                    self._conditions,
+                    parameter,
+                    guess,
+                    linear_solver=linear_solver or self.linear_solver,
+                    analysis=None if given is None else given.analysis,
+                    rtol=rtol,
+                    max_iterations=self.max_iterations,
+                )
+        except SparseImplicitError as error:
+            raise error.at("ImplicitFunction.solve") from error.__cause__
+        return SolvedState(parameter, result.y, result.report, self._conditions, result, self)
+
+    def _run_forward(self, x: Array, y0: Array, rtol: float) -> NewtonResult:
+        assert self.forward is not None  # noqa: S101 - the caller has looked
+        y = finite_vector(self.forward(x.copy(), y0.copy()), y0.size, "forward(x, y0)").copy()
+        jacobian = self._conditions.state_jacobian(x, y)
+        size, scale = norm(self._conditions.residual(x, y)), norm(jacobian.apply(y))
+        solver, because = resolve(self.linear_solver, jacobian)
+        report = StateReport(
+            method="given forward solver",
+            converged=size <= rtol * scale or size == 0.0,
+            rtol=rtol,
+            residual=size,
+            residual_relative=size / scale if scale else size,
+            residual_before=norm(self._conditions.residual(x, y0)),
+            objective=self._conditions.objective(x, y),
+            linear_solver=solver.label,
+            because=because,
+        )
+        if not report.converged:
+            raise NotConverged(
+                "the state that `forward` returned does not satisfy the conditions: ‖c‖/‖A y‖ = "
+                f"{report.residual_relative:.1e}, rtol is {rtol:.1e}.",
+                best=y,
+                report=report,
+                where="forward",
+                fix="let it solve further, or raise the rtol of `solve` to what it can reach; the "
+                "gradient is about as inexact as the state.",
+            )
+        return NewtonResult(y, jacobian, None, solver, None, report)
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedState:
+    """A state with all that differentiating it needs; it owns its factorization.
+
+    Attributes
+    ----------
+    x, y : arrays, shapes (n_x,), (n_y,)
+    report : StateReport
+    """
+
+    x: Array
+    y: Array
+    report: StateReport
+    _conditions: Conditions
+    _result: NewtonResult
+    _implicit: ImplicitFunction
+
+    @cached_property
+    def linearization(self) -> Linearization:
+        """A and B at (x, y); B is made at first need."""
+        b = self._conditions.parameter_jacobian(self.x, self.y)
+        return Linearization(self._result.state_jacobian, b, self.x.size)
+
+    @cached_property
+    def system(self) -> PreparedSystem:
+        """The prepared system of A at y.
+
+        Where the last Newton step left a factorization of A at the iterate before, it becomes the
+        preconditioner of a Krylov method for A at y: full accuracy without a second factorization.
+        """
+        a, last, solver = self._result.state_jacobian, self._result.last_system, self._result.solver
+        if last is None or last.report.factorizations == 0:
+            return solver.prepare(a, analysis=self._result.analysis, because=self.report.because)
+        if last.operator.entries is not None and _same_values(last, a):
+            return last
+        krylov: type[CG] | type[GMRES] = CG if a.structure is Structure.POSITIVE_DEFINITE else GMRES
+        lagged = krylov(preconditioner=Lagged(last), max_iterations=LAGGED_ITERATIONS)
+        because = f"the factorization of the last Newton step ('{solver.label}') preconditions"
+        return lagged.prepare(a, because=because)
+
+    def handover(self) -> Start:
+        """Return what the next solve can start from, without the factorization."""
+        analysis = self._result.analysis
+        if analysis is None and "system" in vars(self):
+            analysis = self.system.analysis
+        return Start(self.y, self._result.solver, analysis)
+
+    @property
+    def preparation(self) -> PreparationReport | None:
+        """What preparing A at y took beyond the state's own steps; None if not needed (yet)."""
+        if "system" not in vars(self) or self.system is self._result.last_system:
+            return None
+        return self.system.report
+
+    def adjoint(self, y_bar: Any, *, rtol: float = 1e-8, start: Array | None = None) -> LinearSolution:
+        """Solve Aᵀ λ = ȳ; ``.value`` is λ, (n_y,) or (n_y, k), ``.report`` its true residual."""
+        return self._solve(_columns(y_bar, self.y.size), rtol, start, transpose=True)
+
+    def vjp(self, y_bar: Any, *, rtol: float = 1e-8) -> Array:
+        """Pull cotangents back, ``x̄ = −Bᵀ A⁻ᵀ ȳ``: (n_y,) or (n_y, k) to (n_x,) or (n_x, k).
+
+        Cost: one solve with k columns, one product with Bᵀ.
+        """
+        adjoint = self.adjoint(y_bar, rtol=rtol).value
+        return contract(self.linearization.parameter_jacobian, adjoint)
+
+    def jvp(self, x_dot: Any, *, rtol: float = 1e-8) -> Array:
+        """Push tangents forward, ``ẏ = −A⁻¹ B ẋ``: (n_x,) or (n_x, k) to (n_y,) or (n_y, k).
+
+        Cost: one product with B, one solve with k columns.
+        """
+        rhs = tangent_rhs(self.linearization.parameter_jacobian, _columns(x_dot, self.x.size))
+        return self._solve(rhs, rtol, None, transpose=False).value
+
+    @overload
+    def jacobian(self, *, rtol: float = ..., as_operator: Literal[False] = ...) -> Array: ...
+    @overload
+    def jacobian(self, *, rtol: float = ..., as_operator: Literal[True]) -> LinearOperator: ...
+    def jacobian(self, *, rtol: float = 1e-8, as_operator: bool = False) -> Array | LinearOperator:
+        """Return dy/dxᵀ = −A⁻¹ B, (n_y, n_x), from the side that needs fewer solves.
+
+        Parameters
+        ----------
+        rtol : float
+        as_operator : bool
+            Return a LinearOperator instead, whose products are `jvp` and `vjp`.
+
+        Raises
+        ------
+        MemoryBudgetExceeded
+            If the array does not fit into the memory available.
+
+        Notes
+        -----
+        Cost: min(n_x, n_y) solves, in blocks of 64 columns.
+        """
+        shape = (self.y.size, self.x.size)
+        if as_operator:
+            return LinearOperator(
+                shape, matvec=lambda v: self.jvp(v.reshape(-1), rtol=rtol),
+                rmatvec=lambda v: self.vjp(v.reshape(-1), rtol=rtol),
+                matmat=lambda v: self.jvp(v, rtol=rtol), rmatmat=lambda v: self.vjp(v, rtol=rtol),
+                dtype=np.float64,
+            )  # fmt: skip
+        needed, budget = 8 * shape[0] * shape[1], available_bytes()
+        if needed > budget:
+            raise MemoryBudgetExceeded(
+                f"the Jacobian of shape {shape} needs {needed / 2**30:.1f} GiB; "
+                f"{budget / 2**30:.1f} GiB are available.",
+                where="SolvedState.jacobian",
+                fix="ask for as_operator=True, or for products with `jvp` and `vjp`.",
+            )
+        jacobian = np.empty(shape)
+        forward = shape[1] <= shape[0]
+        count = min(shape)
+        for first in range(0, count, BLOCK):
+            last = min(first + BLOCK, count)
+            unit = np.zeros((count, last - first))
+            unit[np.arange(first, last), np.arange(last - first)] = 1.0
+            if forward:
+                jacobian[:, first:last] = self.jvp(unit, rtol=rtol)
+            else:
+                jacobian[first:last] = self.vjp(unit, rtol=rtol).T
+        return jacobian
+
+    def _solve(
+        self, b: Array, rtol: float, start: Array | None, *, transpose: bool
+    ) -> LinearSolution:
+        where = f"SolvedState.{'adjoint' if transpose else 'jvp'}"
+        try:
+            try:
+                system = self.system
+                run = system.solve_adjoint if transpose else system.solve
+                return run(b, rtol=rtol, start=start)
+            except (NotConverged, NotPositiveDefinite):
+                named = self._implicit.linear_solver != "auto"
+                lagged = self._result.last_system is not None and system.solver.label.endswith(
+                    Lagged.name
+                )
+                if named and not lagged:
+                    raise
+            # The lagged factor was too far off, or auto's choice failed: prepare A at y itself.
+            ladder = Ladder(
+                self._result.state_jacobian, self._implicit.linear_solver, rtol=rtol
+            )
+            return ladder.solve(b, transpose=transpose)[0]
+        except SparseImplicitError as error:
+            raise error.at(where) from error.__cause__
+
+    def __repr__(self) -> str:
+        """Name the sizes and how well the conditions hold."""
+        return (
+            f"SolvedState(n_x={self.x.size}, n_y={self.y.size}, "
+            f"residual {self.report.residual_relative:.1e})"
+        )
+
+
+def _same_values(last: PreparedSystem, a: Any) -> bool:
+    return last.operator.same_pattern(a) and np.array_equal(
+        last.operator.entries.data, a.entries.data  # type: ignore[union-attr]
+    )
+
+
+def _columns(v: Any, n: int) -> Any:
+    return np.reshape(v, (1,)) if n == 1 and np.ndim(v) == 0 else v

@@ -1,0 +1,31 @@
+"""Compile every kernel once, so that no job waits for the compiler: python -m sparseimplicit.kernels."""
+
+import time
+
+import numpy as np
+
+from . import PARALLEL_ROWS, csr, tv
+
+
+def warm_up() -> float:
+    """Run each kernel in its serial and parallel form; return the seconds it took."""
+    started = time.perf_counter()
+    for shape in ((3, 4), (2, PARALLEL_ROWS)):
+        n = shape[0] * shape[1]
+        u, out = np.zeros(shape), np.empty(shape)
+        weight = np.ones(1)
+        tv.energy(u, weight, 1.0)
+        tv.gradient(u, weight, 1.0, out)
+        for dtype in (np.int32, np.int64):
+            seven, three = 7 * np.arange(n + 1, dtype=dtype), 3 * np.arange(n + 1, dtype=dtype)
+            tv.hessian_values(u, weight, 1.0, seven, np.empty(7 * n))
+            tv.cross_values(u, weight, 1.0, three, np.empty(3 * n))
+            indptr, indices = np.arange(n + 1, dtype=dtype), np.arange(n, dtype=dtype)
+            csr.multiply(indptr, indices, np.ones(n), np.ones(n), np.empty(n))
+            csr.multiply_columns(indptr, indices, np.ones(n), np.ones((n, 2)), np.empty((n, 2)))
+            csr.first_asymmetry(indptr, indices, np.ones(n), 0.0)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    print(f"kernels compiled in {warm_up():.1f} s")

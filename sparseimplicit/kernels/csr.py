@@ -1,0 +1,133 @@
+"""Products with compressed sparse rows, and one pass that decides whether A = Aᵀ."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from . import PARALLEL_ROWS
+
+Floats = NDArray[np.float64]
+Indices = NDArray[Any]
+
+
+def multiply(indptr: Indices, indices: Indices, values: Floats, x: Floats, out: Floats) -> None:
+    """out = A x; x (n_columns,), out (n_rows,)."""
+    first, last, columns = _unsigned(indptr, indices)
+    run = _multiply_parallel if out.size >= PARALLEL_ROWS else _multiply
+    run(first, last, columns, values, x, out)
+
+
+def multiply_columns(
+    indptr: Indices, indices: Indices, values: Floats, x: Floats, out: Floats
+) -> None:
+    """out = A X; X (n_columns, k) and out (n_rows, k), both C-ordered."""
+    first, last, columns = _unsigned(indptr, indices)
+    run = _multiply_columns_parallel if out.shape[0] >= PARALLEL_ROWS else _multiply_columns
+    run(first, last, columns, values, x, out)
+
+
+def first_asymmetry(
+    indptr: Indices, indices: Indices, values: Floats, tolerance: float
+) -> tuple[int, int]:
+    """Return the first (row, column) with |a_ij − a_ji| > tolerance min(m_i, m_j), or (−1, −1).
+
+    m_i is the largest |entry| of row i. Rows sorted, no duplicates; a missing entry counts as 0.
+    """
+    row, column = _first_asymmetry(indptr, indices, values, tolerance)
+    return int(row), int(column)
+
+
+def _unsigned(indptr: Indices, indices: Indices) -> tuple[Indices, Indices, Indices]:
+    # Signed indices make numba test each for wrap-around, and the product 2.6 times slower. Starts
+    # and ends come apart: unsigned + signed literal would be a float in numba.
+    pointers = indptr.view(np.uint32 if indptr.dtype.itemsize == 4 else np.uint64)
+    columns = indices.view(np.uint32 if indices.dtype.itemsize == 4 else np.uint64)
+    return pointers[:-1], pointers[1:], columns
+
+
+@njit(inline="always")
+def _row(first: Any, last: Any, columns: Any, values: Any, x: Any) -> Any:  # pragma: no cover
+    total = 0.0
+    for k in range(first, last):
+        total += values[k] * x[columns[k]]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _multiply(first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any) -> None:
+    for i in range(out.size):
+        out[i] = _row(first[i], last[i], columns, values, x)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _multiply_parallel(
+    first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any
+) -> None:
+    for i in prange(out.size):
+        out[i] = _row(first[i], last[i], columns, values, x)
+
+
+@njit(inline="always")
+def _row_columns(first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any) -> None:
+    for j in range(out.size):
+        out[j] = 0.0
+    for k in range(first, last):
+        value, source = values[k], columns[k]
+        for j in range(out.size):
+            out[j] += value * x[source, j]
+
+
+@njit(cache=True, nogil=True)
+def _multiply_columns(
+    first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any
+) -> None:
+    for i in range(out.shape[0]):
+        _row_columns(first[i], last[i], columns, values, x, out[i])
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _multiply_columns_parallel(
+    first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any
+) -> None:
+    for i in prange(out.shape[0]):
+        _row_columns(first[i], last[i], columns, values, x, out[i])
+
+
+@njit(cache=True, nogil=True)
+def _first_asymmetry(indptr: Any, indices: Any, values: Any, tolerance: float) -> Any:
+    n = indptr.size - 1
+    largest = np.zeros(n)
+    # following[j] is the entry (j, i > j) of the upper triangle that is to be met next. As rows i
+    # are taken in order, each lower entry (i, j) must find its partner just there.
+    following = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        following[i] = indptr[i + 1]
+        for k in range(indptr[i + 1] - 1, indptr[i] - 1, -1):
+            largest[i] = max(largest[i], abs(values[k]))
+            if indices[k] > i:
+                following[i] = k
+    for i in range(n):
+        for k in range(indptr[i], indptr[i + 1]):
+            j = indices[k]
+            if j >= i:
+                break
+            bound = tolerance * min(largest[i], largest[j])
+            at, end = following[j], indptr[j + 1]
+            while at < end and indices[at] < i:  # an upper entry without partner
+                if abs(values[at]) > tolerance * min(largest[j], largest[indices[at]]):
+                    return j, indices[at]
+                at += 1
+            partner = 0.0
+            if at < end and indices[at] == i:
+                partner = values[at]
+                at += 1
+            following[j] = at
+            if abs(values[k] - partner) > bound:
+                return i, j
+    for j in range(n):
+        for at in range(following[j], indptr[j + 1]):
+            if abs(values[at]) > tolerance * min(largest[j], largest[indices[at]]):
+                return j, indices[at]
+    return -1, -1

@@ -1,0 +1,272 @@
+"""A matrix as the solvers see it: checked once, canonical, with its structure declared."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator
+
+from ..errors import NonFinite, ShapeError, StructureError
+from ..kernels import csr
+
+Array = NDArray[np.float64]
+
+# |a_ij − a_ji| may differ by this much of the smaller of the two rows' largest entries: the
+# rounding of a sum of some hundred terms, assembled in two orders.
+SYMMETRY_TOLERANCE: Final = 1e-13
+
+
+class Structure(enum.Enum):
+    """What is known of a square matrix by the one who made it."""
+
+    GENERAL = "general"
+    SYMMETRIC = "symmetric"
+    POSITIVE_DEFINITE = "positive definite"
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the structure includes A = Aᵀ."""
+        return self is not Structure.GENERAL
+
+
+class Operator:
+    """A square real matrix, given by its entries or by its products alone.
+
+    Parameters
+    ----------
+    matrix : sparse array or matrix of any format, dense array, LinearOperator or Operator
+        Shape (n, n), real. Entries are brought to canonical CSR in float64 (shared, not copied,
+        when they are so already; int32 and int64 indices are kept) and must be finite.
+    structure : Structure, optional
+        Declared by the one who knows. Left out, it is found from the entries, exactly: symmetric
+        or general; a LinearOperator is then taken as general. Definiteness is never assumed:
+        the factorization or the curvature of CG finds it out.
+    grid : tuple of int, optional
+        Shape of the regular grid whose points, in row-major order, are the unknowns.
+    precondition_from : sparse matrix, optional
+        An assembled matrix near this one, from which preconditioners are made when ``matrix``
+        gives products alone.
+
+    Raises
+    ------
+    ShapeError
+        If the matrix is not square, or ``grid`` or ``precondition_from`` do not fit it.
+    StructureError
+        If it is complex, or declared symmetric and not so; the entry is named.
+    NonFinite
+        If an entry is NaN or infinite; the entry is named.
+
+    Notes
+    -----
+    Cost: one pass over the entries for each check, about as much as two products with A.
+    """
+
+    def __init__(
+        self,
+        matrix: Any,
+        structure: Structure | None = None,
+        grid: tuple[int, ...] | None = None,
+        precondition_from: Any = None,
+    ) -> None:
+        if isinstance(matrix, Operator):
+            structure = matrix.structure if structure is None else structure
+            grid = matrix.grid if grid is None else grid
+            if precondition_from is None:
+                precondition_from = matrix._precondition_from
+            matrix = matrix.source
+        _check_square(matrix)
+        self.grid = grid
+        self.n: Final = int(matrix.shape[0])
+        if grid is not None and int(np.prod(grid)) != self.n:
+            raise ShapeError(
+                f"the grid {grid} has {int(np.prod(grid))} points, the matrix {self.n} unknowns.",
+                where="Operator",
+                fix="give the grid whose row-major points are the unknowns.",
+            )
+        self.entries: Final = (
+            None if isinstance(matrix, LinearOperator) else canonical(matrix, structure)
+        )
+        self.source: Final = matrix if self.entries is None else self.entries
+        self.structure: Final = _structure(self.entries, structure)
+        self._precondition_from: Final = (
+            None if precondition_from is None else canonical(precondition_from, None)
+        )
+        if self._precondition_from is not None and self._precondition_from.shape[0] != self.n:
+            raise ShapeError(
+                f"precondition_from has shape {self._precondition_from.shape}, "
+                f"the matrix {self.shape}.",
+                where="Operator",
+                fix="give a matrix of the same shape.",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (n, n)."""
+        return (self.n, self.n)
+
+    @property
+    def preconditioning_entries(self) -> sparse.csr_array | None:
+        """The assembled matrix to precondition from, or None."""
+        return self.entries if self._precondition_from is None else self._precondition_from
+
+    def apply(self, v: Array) -> Array:
+        """Return A v for v of shape (n,) or (n, k)."""
+        if self.entries is None:
+            return _products(self.source.matvec, self.source.matmat, v)
+        v = np.ascontiguousarray(v, dtype=np.float64)
+        multiply = csr.multiply if v.ndim == 1 else csr.multiply_columns
+        out = np.empty_like(v)
+        multiply(self.entries.indptr, self.entries.indices, self.entries.data, v, out)
+        return out
+
+    def apply_transpose(self, v: Array) -> Array:
+        """Return Aᵀ v for v of shape (n,) or (n, k); Aᵀ is never formed."""
+        if self.structure.symmetric:
+            return self.apply(v)
+        if self.entries is not None:
+            return np.asarray(self.entries.T @ v)
+        try:
+            return _products(self.source.rmatvec, self.source.rmatmat, v)
+        except (NotImplementedError, TypeError) as error:
+            raise StructureError(
+                "the adjoint needs products with the transpose, and this LinearOperator has none.",
+                where="Operator.apply_transpose",
+                fix="give the LinearOperator an `rmatvec`, or declare Structure.SYMMETRIC.",
+            ) from error
+
+    def as_linear_operator(self, *, transposed: bool = False) -> LinearOperator:
+        """Return A (or Aᵀ) as scipy's LinearOperator."""
+        forward, backward = self.apply, self.apply_transpose
+        if transposed:
+            forward, backward = backward, forward
+        return LinearOperator(
+            self.shape, matvec=forward, rmatvec=backward, matmat=forward, rmatmat=backward,
+            dtype=np.float64,
+        )  # fmt: skip
+
+    def size_estimate(self) -> float:
+        """Return ‖A‖: its largest row sum of |a_ij|, or for products alone ‖A z‖ for a random z.
+
+        z has unit variance an unknown, so that the second is an average gain: a lower bound.
+        """
+        if self.n == 0:
+            return 0.0
+        if self.entries is not None:
+            return float(abs(self.entries).sum(axis=1).max())
+        z = np.random.default_rng(0).standard_normal(self.n)
+        return float(np.linalg.norm(self.apply(z)) / np.linalg.norm(z))
+
+    def same_pattern(self, other: Operator) -> bool:
+        """Tell whether both have entries in the same places, by a full comparison."""
+        mine, theirs = self.entries, other.entries
+        if mine is None or theirs is None:
+            return False
+        return _same(mine.indptr, theirs.indptr) and _same(mine.indices, theirs.indices)
+
+    def __repr__(self) -> str:
+        """Name size, structure and storage."""
+        stored = "products alone" if self.entries is None else f"{self.entries.nnz} entries"
+        return f"Operator({self.n} unknowns, {stored}, {self.structure.value})"
+
+
+def column_norms(b: Array) -> Array:
+    """Return the Euclidean norms of the columns; entries of 1e±200 neither overflow nor vanish."""
+    largest = np.max(np.abs(b), axis=0, initial=0.0)
+    unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    return np.asarray(np.linalg.norm(b / unit, axis=0) * unit)
+
+
+def norm(v: Array) -> float:
+    """Return the Euclidean norm of a vector; see `column_norms`."""
+    return float(column_norms(v[:, None])[0])
+
+
+def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
+    """Return finite, real entries as CSR in float64 with sorted, unique indices; never in place."""
+    if np.iscomplexobj(matrix) or np.dtype(matrix.dtype).kind == "c":
+        raise StructureError(
+            "the matrix is complex; systems here are real.",
+            where="Operator",
+            fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
+        )
+    if structure is not None and structure.symmetric and getattr(matrix, "format", "") == "csc":
+        matrix = matrix.T  # of a symmetric matrix, the same; shares the arrays
+    try:
+        entries = sparse.csr_array(matrix, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StructureError(
+            f"the matrix cannot be read as real numbers ({error}).",
+            where="Operator",
+            fix="give a sparse or dense array of numbers, or a LinearOperator.",
+        ) from error
+    if not entries.has_canonical_format:
+        if np.shares_memory(entries.data, getattr(matrix, "data", entries.data)):
+            entries = entries.copy()
+        entries.sum_duplicates()
+    finite = np.isfinite(entries.data)
+    if not finite.all():
+        place = int(np.argmin(finite))
+        row = int(np.searchsorted(entries.indptr, place, side="right")) - 1
+        raise NonFinite(
+            f"the matrix holds {entries.data[place]} at row {row}, column "
+            f"{entries.indices[place]}; {int((~finite).sum())} of {entries.nnz} entries are not "
+            "finite.",
+            where="Operator",
+            fix="check the state at which it was assembled, and divisions or roots near 0.",
+        )
+    return entries
+
+
+def _structure(entries: sparse.csr_array | None, declared: Structure | None) -> Structure:
+    if entries is None:
+        return Structure.GENERAL if declared is None else declared
+    if declared is Structure.GENERAL:
+        return declared
+    row, column = csr.first_asymmetry(
+        entries.indptr, entries.indices, entries.data, SYMMETRY_TOLERANCE
+    )
+    if row < 0:
+        return Structure.SYMMETRIC if declared is None else declared
+    if declared is None:
+        return Structure.GENERAL
+    a, b = entries[int(row), int(column)], entries[int(column), int(row)]
+    raise StructureError(
+        f"the matrix is declared {declared.value} and is not symmetric: entry ({row}, {column}) "
+        f"is {a:.16g}, entry ({column}, {row}) is {b:.16g}.",
+        where="Operator",
+        fix="give both triangles; or symmetrise with (A + A.T)/2 if this is rounding; or declare "
+        "Structure.GENERAL.",
+    )
+
+
+def _check_square(matrix: Any) -> None:
+    shape = getattr(matrix, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] != shape[1]:
+        raise ShapeError(
+            f"a square matrix is needed, got {type(matrix).__name__} of shape {shape}.",
+            where="Operator",
+            fix="give a sparse array, a dense array, or a scipy.sparse.linalg.LinearOperator, "
+            "of shape (n, n).",
+        )
+
+
+def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return a is b or (a.shape == b.shape and bool(np.array_equal(a, b)))
+
+
+def _products(
+    matvec: Callable[[Array], Any], matmat: Callable[[Array], Any], v: Array
+) -> Array:
+    product = matvec(v) if v.ndim == 1 else matmat(v)
+    if np.iscomplexobj(product):
+        raise StructureError(
+            "the LinearOperator returned complex numbers; systems here are real.",
+            where="Operator.apply",
+            fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
+        )
+    return np.asarray(product, dtype=np.float64)

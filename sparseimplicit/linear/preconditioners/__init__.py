@@ -1,0 +1,8 @@
+"""Preconditioners, one a file."""
+
+from .amg import AMG
+from .ilu import ILU
+from .jacobi import Jacobi
+from .lagged import Lagged
+
+__all__ = ["AMG", "ILU", "Jacobi", "Lagged"]

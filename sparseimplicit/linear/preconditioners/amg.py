@@ -1,0 +1,151 @@
+"""Algebraic multigrid by pyamg, with the transposed cycle for adjoint solves."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+import pyamg
+from pyamg.multilevel import MultilevelSolver
+from pyamg.relaxation.smoothing import change_smoothers
+from scipy import sparse
+
+from ...errors import MemoryBudgetExceeded, ShapeError
+from ..operator import Array, Operator
+from ..preconditioning import PreparedPreconditioner, Preconditioner, refuse_empty_rows
+
+# Symmetric sweeps on both sides: the cycle of a symmetric A is symmetric, and the cycle built on
+# the transposed levels is the transpose of the cycle.
+SMOOTHER = ("gauss_seidel", {"sweep": "symmetric", "iterations": 1})
+
+
+class AMG(Preconditioner):
+    """M⁻¹ = one V-cycle of an algebraic multigrid hierarchy.
+
+    Parameters
+    ----------
+    kind : {"auto", "classical", "aggregation"}
+        Ruge–Stüben, or smoothed aggregation; ``auto`` takes aggregation where a near-nullspace is
+        given or the matrix is not symmetric, else Ruge–Stüben.
+    near_nullspace : array, shape (n,) or (n, m), optional
+        Vectors with A v ≈ 0: constants a field for diffusion (the default), rigid body modes for
+        elasticity. Used by aggregation.
+
+    Notes
+    -----
+    Source: Ruge and Stüben 1987; Vaněk, Mandel, Brezina 1996; pyamg (Bell, Olson, Schroder 2022).
+    """
+
+    name: ClassVar[str] = "amg"
+    definite: ClassVar[bool] = True
+
+    def __init__(self, kind: str = "auto", near_nullspace: Any = None) -> None:
+        if kind not in ("auto", "classical", "aggregation"):
+            raise ShapeError(
+                f"there is no AMG of kind '{kind}'.",
+                where="AMG",
+                fix="use 'auto', 'classical' (Ruge–Stüben) or 'aggregation'.",
+            )
+        self.kind = kind
+        self.near_nullspace = near_nullspace
+
+    def prepare(self, operator: Operator) -> PreparedPreconditioner:
+        """Build the hierarchy.
+
+        Raises
+        ------
+        MemoryBudgetExceeded
+            If pyamg's int32 indices cannot hold the matrix.
+        ShapeError
+            If the near-nullspace does not fit.
+        """
+        entries = self.entries_of(operator)
+        if entries.nnz > np.iinfo(np.int32).max:
+            raise MemoryBudgetExceeded(
+                f"pyamg counts entries in int32 and the matrix has {entries.nnz}.",
+                where="preconditioner 'amg', prepare",
+                fix="use preconditioner 'jacobi'.",
+            )
+        refuse_empty_rows(entries, "preconditioner 'amg', prepare")
+        # pyamg compares with absolute numbers: it gets a matrix of entries around 1.
+        unit = 2.0 ** round(np.log2(np.max(np.abs(entries.data))))
+        matrix = sparse.csr_matrix(
+            (entries.data / unit, entries.indices.astype(np.int32), entries.indptr.astype(np.int32)),
+            shape=entries.shape,
+        )
+        return _Hierarchy(self._build(matrix, operator), unit, operator.structure.symmetric)
+
+    def _build(self, matrix: Any, operator: Operator) -> Any:
+        candidates = self._candidates(operator.n)
+        symmetric = operator.structure.symmetric
+        aggregate = self.kind == "aggregation" or (
+            self.kind == "auto" and (candidates is not None or not symmetric)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
+            if not aggregate:
+                return pyamg.ruge_stuben_solver(
+                    matrix, presmoother=SMOOTHER, postsmoother=SMOOTHER
+                )
+            return pyamg.smoothed_aggregation_solver(
+                matrix,
+                B=candidates,
+                symmetry="symmetric" if symmetric else "nonsymmetric",
+                presmoother=SMOOTHER,
+                postsmoother=SMOOTHER,
+            )
+
+    def _candidates(self, n: int) -> Array | None:
+        if self.near_nullspace is None:
+            return None
+        candidates = np.asarray(self.near_nullspace, dtype=np.float64)
+        if candidates.ndim not in (1, 2) or candidates.shape[0] != n:
+            raise ShapeError(
+                f"the near-nullspace has shape {candidates.shape}; the matrix has {n} unknowns.",
+                where="preconditioner 'amg', prepare",
+                fix=f"give shape ({n}, m): one column a vector.",
+            )
+        return candidates.reshape(n, -1)
+
+
+class _Hierarchy(PreparedPreconditioner):
+    factorizations = 1
+
+    def __init__(self, solver: Any, unit: float, symmetric: bool) -> None:
+        self._solver = solver
+        self._unit = unit
+        # Made here, not at the first adjoint solve: a value never changes.
+        self._transposed = solver if symmetric else _transposed(solver)
+        levels = solver.levels
+        self.bytes_estimate = int(
+            sum(12 * level.A.nnz for level in levels)
+            + sum(24 * level.P.nnz for level in levels[:-1])
+        )
+
+    def apply(self, r: Array) -> Array:
+        """Return one V-cycle on r."""
+        return _cycle(self._solver, r) / self._unit
+
+    def apply_transpose(self, r: Array) -> Array:
+        """Return the transposed V-cycle on r."""
+        return _cycle(self._transposed, r) / self._unit
+
+
+def _cycle(solver: Any, r: Array) -> Array:
+    cycle = solver.aspreconditioner(cycle="V")
+    return np.column_stack([cycle.matvec(column) for column in np.ascontiguousarray(r.T)])
+
+
+def _transposed(solver: Any) -> Any:
+    """Return the hierarchy whose cycle is the transpose: Aᵀ on each level, P and Rᵀ exchanged."""
+    levels = []
+    for level in solver.levels:
+        twin = MultilevelSolver.Level()
+        twin.A = level.A.T.tocsr()
+        if level is not solver.levels[-1]:
+            twin.P, twin.R = level.R.T.tocsr(), level.P.T.tocsr()
+        levels.append(twin)
+    transposed = MultilevelSolver(levels, coarse_solver="pinv")
+    change_smoothers(transposed, SMOOTHER, SMOOTHER)
+    return transposed

@@ -1,0 +1,43 @@
+"""Jacobi: the absolute diagonal. Costs nothing, suffices for well-conditioned Hessians."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ..operator import Array, Operator
+from ..preconditioning import PreparedPreconditioner, Preconditioner, refuse_empty_rows
+
+
+class Jacobi(Preconditioner):
+    """M = |diag A|, positive definite also for an indefinite A, as MINRES wants it."""
+
+    name: ClassVar[str] = "jacobi"
+
+    def prepare(self, operator: Operator) -> PreparedPreconditioner:
+        """Take the diagonal; a zero on it has no inverse and is replaced by 1.
+
+        Raises
+        ------
+        SingularSystem
+            If a whole row is zero.
+        """
+        entries = self.entries_of(operator)
+        diagonal = np.abs(entries.diagonal())
+        if not diagonal.all():
+            refuse_empty_rows(entries, "preconditioner 'jacobi', prepare")
+            diagonal[diagonal == 0] = 1.0
+        return _Diagonal(1.0 / diagonal)
+
+
+class _Diagonal(PreparedPreconditioner):
+    def __init__(self, inverse: Array) -> None:
+        self._inverse = inverse[:, None]
+        self.bytes_estimate = inverse.nbytes
+
+    def apply(self, r: Array) -> Array:
+        """Return r / |diag A|."""
+        return np.asarray(r * self._inverse)
+
+    apply_transpose = apply

@@ -1,0 +1,79 @@
+"""The contract of preconditioners: M ≈ A, applied as M⁻¹ and, for adjoint solves, M⁻ᵀ."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, final
+
+import numpy as np
+from scipy import sparse
+
+from ..errors import SingularSystem, StructureError
+from .operator import Array, Operator
+
+
+class PreparedPreconditioner(ABC):
+    """A preconditioner made for one matrix.
+
+    analysis : what a neighbouring matrix can take over, or None. factorizations : made here.
+    """
+
+    factorizations: int = 0
+    bytes_estimate: int | None = None
+
+    @abstractmethod
+    def apply(self, r: Array) -> Array:
+        """Return M⁻¹ r for r (n, k)."""
+
+    @abstractmethod
+    def apply_transpose(self, r: Array) -> Array:
+        """Return M⁻ᵀ r for r (n, k)."""
+
+
+class Preconditioner(ABC):
+    """A way to make preconditioners.
+
+    symmetric : M is symmetric positive definite when A is; needed by CG and MINRES.
+    definite : M is positive definite only where A is; MINRES then cannot take an indefinite A.
+    entries : it works on an assembled matrix.
+    """
+
+    name: ClassVar[str]
+    symmetric: ClassVar[bool] = True
+    definite: ClassVar[bool] = False
+    entries: ClassVar[bool] = True
+
+    @abstractmethod
+    def prepare(self, operator: Operator) -> PreparedPreconditioner:
+        """Make M from the operator's `preconditioning_entries`."""
+
+    @final
+    def entries_of(self, operator: Operator) -> sparse.csr_array:
+        """Return the assembled matrix to work from, or say that there is none."""
+        entries = operator.preconditioning_entries
+        if entries is None:
+            raise StructureError(
+                f"preconditioner '{self.name}' needs entries; this matrix gives products alone.",
+                where=f"preconditioner '{self.name}', prepare",
+                fix="give Operator(..., precondition_from=M) with an assembled matrix near A, or "
+                "preconditioner=None.",
+            )
+        return entries
+
+    def __repr__(self) -> str:
+        """Name the preconditioner."""
+        return f"<preconditioner {self.name}>"
+
+
+def refuse_empty_rows(entries: sparse.csr_array, where: str) -> None:
+    """Raise SingularSystem, naming the first row without an entry other than 0."""
+    full = np.zeros(entries.shape[0], dtype=bool)
+    rows = np.repeat(np.arange(entries.shape[0]), np.diff(entries.indptr))
+    full[rows[entries.data != 0]] = True
+    if not full.all():
+        raise SingularSystem(
+            f"the matrix is singular: row {int(np.argmin(full))} is empty ({int((~full).sum())} "
+            f"of {full.size} rows are).",
+            where=where,
+            fix="remove the unknown, or give it an equation.",
+        )

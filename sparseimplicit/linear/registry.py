@@ -1,0 +1,90 @@
+"""Solvers by name: ours, registered ones, and those of installed entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Final
+
+from ..errors import StructureError
+from . import preconditioners, solvers
+from .contract import Solver
+from .preconditioning import Preconditioner
+
+ENTRY_POINTS: Final = "sparseimplicit.solvers"
+
+_PRECONDITIONERS: Final[dict[str, Callable[[], Preconditioner]]] = {
+    "jacobi": preconditioners.Jacobi,
+    "ilu": preconditioners.ILU,
+    "amg": preconditioners.AMG,
+}
+_solvers: Final[dict[str, Callable[[], Solver]]] = {
+    "dense": solvers.Dense,
+    "superlu": solvers.SuperLU,
+    "cholmod": solvers.Cholmod,
+    "cg": solvers.CG,
+    "minres": solvers.MINRES,
+    "gmres": solvers.GMRES,
+}
+for _method in (solvers.CG, solvers.MINRES, solvers.GMRES):
+    for _name, _make in _PRECONDITIONERS.items():
+        if _make().symmetric or _method is solvers.GMRES:
+            _solvers[f"{_method.name}+{_name}"] = (
+                lambda method=_method, make=_make: method(preconditioner=make())  # type: ignore[misc]
+            )
+
+
+def register_solver(name: str, make: Callable[[], Solver]) -> None:
+    """Make a solver known under a name: ``linear_solver=name`` then selects ``make()``.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        A `Solver` class or a function without arguments that returns one. See
+        `verify.conformance` for what it must keep to. A package registers its own by the entry
+        point group ``sparseimplicit.solvers``.
+
+    Raises
+    ------
+    StructureError
+        If the name is taken.
+    """
+    if name in _solvers or name == "auto":
+        raise StructureError(
+            f"there is a solver '{name}' already.",
+            where="register_solver",
+            fix="choose another name.",
+        )
+    _solvers[name] = make
+
+
+def available_solvers() -> tuple[str, ...]:
+    """Return the names of all solvers, sorted; backends are not imported for it."""
+    return tuple(sorted({*_solvers, *(entry.name for entry in _entries())}))
+
+
+def solver_named(name: str) -> Solver:
+    """Return a new solver of that name.
+
+    Raises
+    ------
+    StructureError
+        If there is none; the message lists those there are.
+    """
+    if name in _solvers:
+        return _solvers[name]()
+    for entry in _entries():
+        if entry.name == name:
+            solver = entry.load()()
+            assert isinstance(solver, Solver), f"{entry.value} is no Solver"  # noqa: S101
+            return solver
+    raise StructureError(
+        f"there is no solver '{name}'.",
+        where="linear_solver",
+        fix=f"choose 'auto' or one of {', '.join(available_solvers())}.",
+    )
+
+
+def _entries() -> list:  # type: ignore[type-arg]
+    return list(entry_points(group=ENTRY_POINTS))

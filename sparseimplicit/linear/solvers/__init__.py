@@ -1,0 +1,10 @@
+"""Methods for linear systems, one a file; siblings never import each other."""
+
+from .cg import CG
+from .cholmod import Cholmod
+from .dense import Dense
+from .gmres import GMRES
+from .minres import MINRES
+from .superlu import SuperLU
+
+__all__ = ["CG", "GMRES", "MINRES", "Cholmod", "Dense", "SuperLU"]

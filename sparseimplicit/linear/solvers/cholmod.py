@@ -1,0 +1,92 @@
+"""Sparse Cholesky by CHOLMOD: for symmetric positive definite matrices up to a few million rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import StructureError
+from ..cholmod_api import Symbolic, analyse
+from ..contract import Attempt, Needs, PreparedMethod, Solver
+from ..operator import Array, Operator, Structure
+
+ORDERINGS: Final = ("default", "amd", "metis", "nesdis", "natural")
+
+
+class Cholmod(Solver):
+    """L Lᵀ = P A Pᵀ, supernodal, with the symbolic analysis kept for matrices of equal pattern.
+
+    Parameters
+    ----------
+    ordering : {"default", "amd", "metis", "nesdis", "natural"}
+        Fill-reducing permutation; ``default`` is CHOLMOD's own choice. In 2-D, AMD analyses six
+        times faster than METIS and factorizes 1.6 times slower; in 3-D, METIS halves the memory.
+
+    Notes
+    -----
+    Always supernodal: the simplicial L D Lᵀ takes indefinite matrices without a word. A pattern is
+    compared in full before its analysis is used again: entries outside it would be dropped in
+    silence. Indices go to int64 where int32 cannot count the factor. Source: Chen, Davis, Hager,
+    Rajamanickam 2008, ACM TOMS 35(3), 22.
+    """
+
+    name: ClassVar[str] = "cholmod"
+    extra: ClassVar[str | None] = "cholmod"
+    needs = Needs(structure=Structure.SYMMETRIC, definite=True)
+
+    def __init__(self, ordering: str = "default") -> None:
+        if ordering not in ORDERINGS:
+            raise StructureError(
+                f"CHOLMOD has no ordering '{ordering}'.",
+                where="Cholmod",
+                fix=f"use one of {', '.join(ORDERINGS)}.",
+            )
+        self.ordering = ordering
+
+    def _prepare(self, operator: Operator, analysis: Any) -> PreparedMethod:
+        entries = operator.entries
+        assert entries is not None  # noqa: S101 - held by `needs`
+        if isinstance(analysis, Analysis) and analysis.fits(self.ordering, entries):
+            return _Factor(analysis, operator, made=False)
+        symbolic = analyse(entries, self.ordering)
+        return _Factor(Analysis(self.ordering, entries.indptr, entries.indices, symbolic), operator,
+                       made=True)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A symbolic analysis with the pattern it was made for; numeric factors leave it as it is."""
+
+    ordering: str
+    indptr: NDArray[Any]
+    indices: NDArray[Any]
+    symbolic: Symbolic
+
+    def fits(self, ordering: str, entries: Any) -> bool:
+        """Compare the whole pattern; the same arrays need no comparison."""
+        return ordering == self.ordering and all(
+            mine is theirs or (mine.dtype == theirs.dtype and np.array_equal(mine, theirs))
+            for mine, theirs in (
+                (self.indptr, entries.indptr),
+                (self.indices, entries.indices),
+            )
+        )
+
+
+class _Factor(PreparedMethod):
+    direct = True
+    factorizations = 1
+
+    def __init__(self, analysis: Analysis, operator: Operator, *, made: bool) -> None:
+        self.analysis = analysis
+        self.analyses = int(made)
+        self.reused = None if made else "symbolic analysis"
+        self._factor = analysis.symbolic.factorize(operator.entries)
+
+    def _solve(self, b: Array, rtol: Array) -> Attempt:
+        return Attempt(np.ascontiguousarray(self._factor.solve(b)))
+
+    _solve_adjoint = _solve

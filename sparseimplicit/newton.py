@@ -1,0 +1,316 @@
+"""Newton's method for the state, with inexact steps and a line search.
+
+    A(x, yₖ) s = −c(x, yₖ) up to ηₖ,    yₖ₊₁ = yₖ + t s
+
+A minimisation descends on g (or, without an objective, on its slope), a root problem on ‖c‖. The
+last prepared system is handed on: it serves the adjoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+from .conditions import Conditions
+from .errors import NonFinite, NotConverged, NotPositiveDefinite
+from .linear import Operator, PreparedSystem, Reason, Solver, Structure, resolve
+from .linear.operator import Array, norm
+from .report import Report
+
+T = TypeVar("T")
+
+FORCING_START: Final = 0.1  # η₀ and the largest η
+ARMIJO: Final = 1e-4
+ROUNDING: Final = 64 * float(np.finfo(float).eps)
+# Solves of one preparation, and the accuracy of one step, as the chooser should reckon them.
+STEP_RTOL: Final = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateReport(Report):
+    """How a state was found, and how well it satisfies its conditions.
+
+    residual: ‖c‖ at y, recomputed. residual_relative: ‖c‖ / ‖A y‖, held against rtol.
+    """
+
+    method: str
+    converged: bool
+    rtol: float
+    residual: float
+    residual_relative: float
+    residual_before: float
+    objective: float | None = None
+    iterations: int = 0
+    linear_solver: str = ""
+    because: str = ""
+    linear_iterations: int = 0
+    analyses: int = 0
+    factorizations: int = 0
+    reused: tuple[str, ...] = ()
+    negative_curvature_steps: int = 0
+    shifted_steps: int = 0
+    largest_shift: float = 0.0
+    shortened_steps: int = 0
+    history: tuple[float, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewtonResult:
+    """A state, A there, what the last step left (nothing if none was needed), and the report."""
+
+    y: Array
+    state_jacobian: Operator
+    last_system: PreparedSystem | None
+    solver: Solver
+    analysis: Any
+    report: StateReport
+
+
+def solve_newton(
+    conditions: Conditions,
+    x: Array,
+    y0: Array,
+    *,
+    linear_solver: str | Solver,
+    analysis: Any = None,
+    rtol: float,
+    max_iterations: int = 100,
+) -> NewtonResult:
+    """Find y with ``‖c(x, y)‖ ≤ rtol ‖A y‖``.
+
+    Parameters
+    ----------
+    conditions : Conditions
+    x, y0 : arrays, shapes (n_x,), (n_y,)
+    linear_solver : str or Solver
+        Chosen once, at the first Jacobian.
+    analysis : optional
+        A symbolic analysis of a neighbouring problem.
+    rtol : float
+        For a linear problem this is the relative residual. Where A y vanishes with y, rounding
+        of the first residual bounds what is asked.
+    max_iterations : int
+
+    Raises
+    ------
+    NotConverged
+        With the best state in ``error.best`` and the report in ``error.report``.
+
+    Notes
+    -----
+    Forcing terms: Eisenstat and Walker 1996, choice 2 (γ = 0.9, α = 2). Negative curvature: the
+    truncated step of CG (Dembo and Steihaug 1983) is a direction of descent; a failed Cholesky is
+    repeated on A + τ I. Line search: Armijo on g, or Hager and Zhang's approximate Wolfe test,
+    which needs no difference of two nearly equal objectives.
+    """
+    return _Newton(conditions, x, y0, linear_solver, analysis, rtol, max_iterations).run()
+
+
+class _Newton:
+    """One run; its counters become the report."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        x: Array,
+        y0: Array,
+        linear_solver: str | Solver,
+        analysis: Any,
+        rtol: float,
+        max_iterations: int,
+    ) -> None:
+        self.conditions = conditions
+        self.x, self.y = x, y0
+        self.linear_solver = linear_solver
+        self.analysis = analysis
+        self.rtol = rtol
+        self.max_iterations = max_iterations
+        self.solver: Solver | None = None
+        self.because = ""
+        self.system: PreparedSystem | None = None
+        self.descends = (
+            conditions.minimization and conditions.structure is Structure.POSITIVE_DEFINITE
+        )
+        self.counts = {
+            "linear_iterations": 0, "analyses": 0, "factorizations": 0,
+            "negative_curvature_steps": 0, "shifted_steps": 0, "shortened_steps": 0,
+        }  # fmt: skip
+        self.largest_shift = 0.0
+        self.reused: set[str] = set()
+        self.seconds: dict[str, float] = {}
+        self.history: list[float] = []
+
+    def run(self) -> NewtonResult:
+        self.residual = self.timed("conditions", self.conditions.residual, self.x, self.y)
+        self.value = self.timed("conditions", self.conditions.objective, self.x, self.y)
+        first = previous = self.size = norm(self.residual)
+        forcing = FORCING_START
+        while True:
+            self.history.append(self.size)
+            jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
+            self.scale = norm(self.timed("jacobian", jacobian.apply, self.y))
+            goal = max(self.rtol * self.scale, ROUNDING * first)
+            if self.size <= goal:
+                return self.result(jacobian, converged=True)
+            if len(self.history) > self.max_iterations:
+                raise self.failure(jacobian, f"{self.max_iterations} iterations were not enough")
+            if len(self.history) > 1:
+                forcing = _forcing(self.size, previous, forcing)
+            # Not tighter than what this step alone has to reach.
+            step_rtol = min(max(forcing, 0.5 * goal / self.size), 0.5)
+            direction = self.direction(jacobian, step_rtol)
+            previous = self.size
+            if not self.advance(direction):
+                raise self.failure(jacobian, "no step along the Newton direction brought progress")
+
+    def direction(self, jacobian: Operator, rtol: float) -> Array:
+        system = self.prepare(jacobian)
+        solution = self.timed("solve", system.solve, -self.residual, rtol=rtol, strict=False)
+        self.counts["linear_iterations"] += solution.report.iterations
+        if solution.report.reason is Reason.NEGATIVE_CURVATURE:
+            self.counts["negative_curvature_steps"] += 1
+        elif not solution.report.converged and not solution.report.residual < 1.0:
+            raise self.failure(
+                jacobian, f"the linear solve failed: {solution.report.reason.value}"
+            )
+        step = solution.value
+        if self.descends and float(step @ self.residual) >= 0:
+            step = -self.residual  # rounding or a poor preconditioner; the gradient descends
+            self.counts["negative_curvature_steps"] += 1
+        return step
+
+    def prepare(self, jacobian: Operator) -> PreparedSystem:
+        if self.solver is None:
+            self.solver, self.because = resolve(self.linear_solver, jacobian, rtol=STEP_RTOL)
+        if self.system is not None:
+            # Dropped before the next one is made: two factors at once would double the memory.
+            self.analysis, self.system = self.system.analysis, None
+        shift = 0.0
+        while True:
+            shifted = jacobian if shift == 0.0 else _shifted(jacobian, shift)
+            try:
+                self.system = self.timed(
+                    "prepare", self.solver.prepare, shifted,
+                    analysis=self.analysis, because=self.because,
+                )  # fmt: skip
+            except NotPositiveDefinite:
+                entries = jacobian.entries
+                if not self.descends or entries is None or not np.isfinite(shift):
+                    raise
+                first = 1e-3 * float(np.abs(entries.diagonal()).max(initial=0.0)) or 1.0
+                shift = max(10.0 * shift, first)
+                continue
+            report = self.system.report
+            self.counts["analyses"] += report.analyses
+            self.counts["factorizations"] += report.factorizations
+            if report.reused is not None:
+                self.reused.add(report.reused)
+            if shift:
+                self.counts["shifted_steps"] += 1
+                self.largest_shift = max(self.largest_shift, shift)
+            return self.system
+
+    def advance(self, step: Array) -> bool:
+        """Go along the step as far as it helps; False if nowhere."""
+        slope = float(step @ self.residual)
+        t = 1.0
+        for _ in range(40):
+            trial = self.y + t * step
+            try:
+                value = self.timed("conditions", self.conditions.objective, self.x, trial)
+                residual = self.timed("conditions", self.conditions.residual, self.x, trial)
+            except NonFinite:
+                t *= 0.2
+                continue
+            size = norm(residual)
+            new_slope = float(step @ residual)
+            if self.accepts(t, slope, value, new_slope, size):
+                self.y, self.residual, self.value, self.size = trial, residual, value, size
+                self.counts["shortened_steps"] += t < 1.0
+                return True
+            # Secant on the slope where it has changed sign, else a cut in the middle.
+            secant = t * slope / (slope - new_slope) if self.descends and new_slope > 0 else t / 2
+            t = float(np.clip(secant, 0.1 * t, 0.5 * t))
+        return False
+
+    def accepts(
+        self, t: float, slope: float, value: float | None, new_slope: float, size: float
+    ) -> bool:
+        if not self.descends:
+            return size <= (1.0 - ARMIJO * t) * self.size
+        wolfe = new_slope <= (2.0 * ARMIJO - 1.0) * slope
+        if value is None or self.value is None:
+            return wolfe
+        if not np.isfinite(value):
+            return False
+        if value <= self.value + ARMIJO * t * slope:
+            return True
+        return wolfe and value <= self.value + ROUNDING * abs(self.value)
+
+    def result(self, jacobian: Operator, *, converged: bool) -> NewtonResult:
+        if self.solver is None:  # the first guess was the solution
+            self.solver, self.because = resolve(self.linear_solver, jacobian, rtol=STEP_RTOL)
+        relative = self.size / self.scale if self.scale else self.size
+        report = StateReport(
+            method="newton",
+            converged=converged,
+            rtol=self.rtol,
+            residual=self.size,
+            residual_relative=relative,
+            residual_before=self.history[0],
+            objective=self.value,
+            iterations=len(self.history) - 1,
+            linear_solver=self.solver.label,
+            because=self.because,
+            reused=tuple(sorted(self.reused)),
+            largest_shift=self.largest_shift,
+            history=tuple(self.history),
+            seconds=self.seconds,
+            **self.counts,  # type: ignore[arg-type]
+        )
+        analysis = self.analysis if self.system is None else self.system.analysis
+        return NewtonResult(self.y, jacobian, self.system, self.solver, analysis, report)
+
+    def failure(self, jacobian: Operator, why: str) -> NotConverged:
+        result = self.result(jacobian, converged=False)
+        report = result.report
+        return NotConverged(
+            f"Newton's method stopped at ‖c‖/‖A y‖ = {report.residual_relative:.1e}, rtol is "
+            f"{self.rtol:.1e}: {why} (‖c‖: "
+            f"{' → '.join(f'{size:.1e}' for size in _ends(self.history))}).",
+            best=self.y,
+            report=report,
+            where=f"Newton, solver '{report.linear_solver}', iteration {report.iterations}",
+            fix="check the derivatives with si.verify.derivatives; start nearer with `y0` or `start`; "
+            "or raise rtol if the residual is at rounding level.",
+        )
+
+    def timed(self, phase: str, function: Callable[..., T], *args: object, **kwargs: object) -> T:
+        started = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            elapsed = time.perf_counter() - started
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
+
+
+def _forcing(size: float, previous: float, last: float) -> float:
+    forcing = 0.9 * (size / previous) ** 2 if previous else 0.0
+    memory = 0.9 * last**2
+    return min(max(forcing, memory if memory > 0.1 else 0.0), FORCING_START)
+
+
+def _shifted(operator: Operator, shift: float) -> Operator:
+    assert operator.entries is not None  # noqa: S101 - the caller has looked
+    identity = sparse.eye_array(operator.n, format="csr")
+    return Operator(operator.entries + shift * identity, operator.structure, operator.grid)
+
+
+def _ends(history: list[float]) -> list[float]:
+    return history if len(history) <= 4 else history[:2] + history[-2:]

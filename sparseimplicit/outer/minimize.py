@@ -1,0 +1,301 @@
+"""Minimise an upper-level loss over the parameter, by scipy's L-BFGS-B."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import scipy.optimize
+
+from ..conditions import parameter_vector
+from ..errors import ConfigError, ShapeError
+from ..hypergradient import Hypergradient, Loss, hypergradient
+from ..implicit import ImplicitFunction, SolvedState, Start
+from ..linear.operator import Array
+from ..report import Report
+from .checkpoint import Checkpoint, Record
+
+MEMORY: Final = 10  # pairs kept by L-BFGS-B
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Report):
+    """One evaluation of loss and gradient at the upper level.
+
+    residuals are the worst over the lower-level problems. ``replayed`` comes from a checkpoint.
+    """
+
+    evaluation: int
+    value: float
+    gradient_norm: float
+    seconds: float
+    newton_iterations: int = 0
+    linear_iterations: int = 0
+    analyses: int = 0
+    factorizations: int = 0
+    state_residual: float = 0.0
+    adjoint_residual: float = 0.0
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class MinimizeResult:
+    """The best parameter found.
+
+    Attributes
+    ----------
+    x, value : array, float
+    solved : SolvedState, or a tuple of them where several problems were given
+    history : tuple of Evaluation
+    converged : bool
+        The projected gradient fell to ``stop_rtol`` of its first, or the loss no longer fell.
+    message : str
+        Why it stopped.
+    """
+
+    x: Array
+    value: float
+    solved: Any
+    history: tuple[Evaluation, ...]
+    converged: bool
+    message: str
+
+
+def minimize(
+    loss: Loss | Sequence[Loss],
+    implicit: ImplicitFunction | Sequence[ImplicitFunction],
+    x0: Any,
+    *,
+    y0: Any = None,
+    method: str = "L-BFGS-B",
+    bounds: Any = None,
+    gradient_rtol: float = 1e-6,
+    stop_rtol: float = 1e-5,
+    max_iterations: int = 100,
+    checkpoint: str | Path | None = None,
+    callback: Callable[[Evaluation], Any] | None = None,
+) -> MinimizeResult:
+    """Minimise ``Σᵢ Lᵢ(x, yᵢ(x))`` over x.
+
+    Parameters
+    ----------
+    loss : callable or sequence of callables
+        ``loss(x, y) -> (value, L_x, L_y)``; one for each lower-level problem.
+    implicit : ImplicitFunction or sequence of them
+        The lower-level problems, which share x.
+    x0 : number or array, shape (n_x,)
+    y0 : array, or a sequence of them
+        First guess of the state(s) at x0.
+    method : {"L-BFGS-B"}
+    bounds : pair, or sequence of n_x pairs (low, high), optional
+        None for no bound on a side.
+    gradient_rtol : float
+        rtol of every state and adjoint solve.
+    stop_rtol : float
+        Stop when the projected gradient has fallen to this fraction of its first size.
+    max_iterations : int
+    checkpoint : path, optional
+        A folder. Every evaluation is written to it; if it holds evaluations of this run already,
+        they are taken from it and the run goes on from there, with the same result to the bit.
+    callback : callable, optional
+        Called with the `Evaluation` after each. Raising ``StopIteration`` ends the run there.
+
+    Returns
+    -------
+    MinimizeResult
+
+    Raises
+    ------
+    NotConverged, ShapeError, NonFinite, ...
+        From the lower level; evaluations made so far are in the checkpoint.
+    ConfigError
+        If the checkpoint belongs to another run.
+
+    Notes
+    -----
+    Each state starts from the one before, each symbolic analysis is made once. Cost an
+    evaluation: the state solves, one adjoint solve each. Source: Byrd, Lu, Nocedal, Zhu 1995.
+    """
+    if method != "L-BFGS-B":
+        raise ConfigError(f"there is no method '{method}'.", fix="use 'L-BFGS-B'.")
+    several = not isinstance(implicit, ImplicitFunction)
+    implicits: list[ImplicitFunction] = list(implicit) if several else [implicit]  # type: ignore[arg-type,list-item]
+    losses: list[Loss] = list(loss) if several else [loss]  # type: ignore[arg-type,list-item]
+    guesses = list(y0) if several and y0 is not None else [y0] * len(implicits)
+    if not len(losses) == len(implicits) == len(guesses) or not implicits:
+        raise ShapeError(
+            f"{len(losses)} losses, {len(implicits)} problems, {len(guesses)} first guesses.",
+            where="minimize",
+            fix="give one loss and one y0 for each lower-level problem.",
+        )
+    x = parameter_vector(x0, "x0")
+    run = _Run(losses, implicits, guesses, gradient_rtol, checkpoint, callback)
+    limits = _bounds(bounds, x)
+    if limits is not None:
+        x = np.clip(x, limits.lb, limits.ub)
+    return run.minimize(x, limits, stop_rtol, max_iterations, several)
+
+
+class _Run:
+    """The function that L-BFGS-B sees, with what it hands from one evaluation to the next."""
+
+    def __init__(
+        self,
+        losses: list[Loss],
+        implicits: list[ImplicitFunction],
+        guesses: list[Any],
+        rtol: float,
+        checkpoint: str | Path | None,
+        callback: Callable[[Evaluation], Any] | None,
+    ) -> None:
+        self.losses, self.implicits, self.guesses, self.rtol = losses, implicits, guesses, rtol
+        self.callback = callback
+        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
+        self.replay = [] if self.checkpoint is None else self.checkpoint.load()
+        self.starts: tuple[Start | None, ...] = (None,) * len(implicits)
+        self.history: list[Evaluation] = []
+        self.best: tuple[float, Array] | None = None
+
+    def minimize(
+        self, x: Array, bounds: Any, stop_rtol: float, max_iterations: int, several: bool
+    ) -> MinimizeResult:
+        value, gradient = self.evaluate(x)
+        # L-BFGS-B's tests are absolute: scaled by the first loss and gradient they are relative.
+        # The loss scale keeps its first step, of length 1 in x, what it is.
+        scale = abs(value) or 1.0
+        first = _projected(x, gradient, bounds) / scale
+        known = {x.tobytes(): (value, gradient)}
+
+        def scaled(z: Array) -> tuple[float, Array]:
+            value, gradient = known.pop(z.tobytes(), None) or self.evaluate(z.copy())
+            return value / scale, gradient / scale
+
+        message, converged = "the gradient is zero at the start", True
+        if first > 0:
+            try:
+                result = scipy.optimize.minimize(
+                    scaled, x, jac=True, method="L-BFGS-B", bounds=bounds,
+                    options={"gtol": stop_rtol * first, "ftol": 1e-12, "maxcor": MEMORY,
+                             "maxiter": max_iterations, "maxfun": 10 * max_iterations},
+                )  # fmt: skip
+                message, converged = str(result.message), bool(result.success)
+            except _Stopped:
+                message, converged = "the callback asked to stop", False
+        assert self.best is not None  # noqa: S101 - the first evaluation set it
+        best_value, best_x = self.best
+        solved = tuple(self.solve(best_x))
+        return MinimizeResult(
+            best_x, best_value, solved if several else solved[0], tuple(self.history), converged,
+            message,
+        )  # fmt: skip
+
+    def solve(self, x: Array) -> list[SolvedState]:
+        return [
+            implicit.solve(x, guess if start is None else None, start=start, rtol=self.rtol)
+            for implicit, guess, start in zip(
+                self.implicits, self.guesses, self.starts, strict=True
+            )
+        ]
+
+    def evaluate(self, x: Array) -> tuple[float, Array]:
+        started = time.perf_counter()
+        index = len(self.history)
+        if index < len(self.replay):
+            evaluation, gradient = self.replayed(index, x)
+        else:
+            evaluation, gradient = self.computed(index, x, started)
+        self.history.append(evaluation)
+        if self.best is None or evaluation.value < self.best[0]:
+            self.best = (evaluation.value, x.copy())
+        if self.callback is not None:
+            try:
+                self.callback(evaluation)
+            except StopIteration as stop:
+                raise _Stopped from stop
+        return evaluation.value, gradient
+
+    def replayed(self, index: int, x: Array) -> tuple[Evaluation, Array]:
+        record = self.replay[index]
+        if not np.array_equal(record.x, x):
+            assert self.checkpoint is not None  # noqa: S101 - the records come from it
+            raise ConfigError(
+                f"{self.checkpoint.folder} is the checkpoint of another run: its evaluation "
+                f"{index} was at another x.",
+                where="minimize",
+                fix="give the settings of that run, or another folder.",
+            )
+        if record.starts:
+            self.starts = record.starts
+        norm = float(np.linalg.norm(record.gradient))
+        return Evaluation(
+            evaluation=index, value=record.value, gradient_norm=norm, seconds=0.0, replayed=True
+        ), record.gradient
+
+    def computed(self, index: int, x: Array, started: float) -> tuple[Evaluation, Array]:
+        value, gradient = 0.0, np.zeros_like(x)
+        found: list[Hypergradient] = []
+        starts: list[Start] = []
+        # One after the other, and each state dropped before the next: only one factor is alive.
+        for loss, implicit, guess, start in zip(
+            self.losses, self.implicits, self.guesses, self.starts, strict=True
+        ):
+            solved = implicit.solve(
+                x, guess if start is None else None, start=start, rtol=self.rtol
+            )
+            found.append(hypergradient(loss, solved, rtol=self.rtol))
+            starts.append(solved.handover())
+            value += found[-1].value
+            gradient += found[-1].gradient
+            del solved
+        self.starts = tuple(starts)
+        if self.checkpoint is not None:
+            self.checkpoint.append(index, Record(x, value, gradient, tuple(starts)))
+        states = [h.report.state for h in found]
+        adjoints = [h.report.adjoint for h in found]
+        prepared = [h.report.preparation for h in found if h.report.preparation is not None]
+        return Evaluation(
+            evaluation=index,
+            value=value,
+            gradient_norm=float(np.linalg.norm(gradient)),
+            seconds=time.perf_counter() - started,
+            newton_iterations=sum(s.iterations for s in states),
+            linear_iterations=sum(s.linear_iterations for s in states)
+            + sum(a.iterations for a in adjoints),
+            analyses=sum(p.analyses for p in (*states, *prepared)),
+            factorizations=sum(p.factorizations for p in (*states, *prepared)),
+            state_residual=max(s.residual_relative for s in states),
+            adjoint_residual=max(a.residual for a in adjoints),
+        ), gradient
+
+
+class _Stopped(Exception):
+    """The callback raised StopIteration; scipy's own handling of that differs by version."""
+
+
+def _bounds(bounds: Any, x: Array) -> scipy.optimize.Bounds | None:
+    if bounds is None or isinstance(bounds, scipy.optimize.Bounds):
+        return bounds
+    pairs = np.array(
+        [[-np.inf if low is None else low, np.inf if high is None else high]
+         for low, high in (bounds if np.ndim(bounds[0]) else [bounds])],
+        dtype=np.float64,
+    )  # fmt: skip
+    if len(pairs) not in (1, x.size) or not (pairs[:, 0] <= pairs[:, 1]).all():
+        raise ShapeError(
+            f"{len(pairs)} bounds for {x.size} parameters, or a lower bound above its upper.",
+            where="minimize",
+            fix="give one pair (low, high) for all, or one for each parameter.",
+        )
+    return scipy.optimize.Bounds(*np.broadcast_to(pairs, (x.size, 2)).T)
+
+
+def _projected(x: Array, gradient: Array, bounds: scipy.optimize.Bounds | None) -> float:
+    step = -gradient
+    if bounds is not None:
+        with np.errstate(over="ignore"):
+            step = np.clip(x + step, bounds.lb, bounds.ub) - x
+    return float(np.max(np.abs(step), initial=0.0))

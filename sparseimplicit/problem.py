@@ -1,0 +1,68 @@
+"""What defines the state y for a parameter x: an argmin, or conditions c(x, y) = 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .linear import Structure
+
+Function = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinimizationProblem:
+    """y(x) = argmin_y g(x, y), a strict local minimiser, with c = g_y = 0.
+
+    Every callable is ``f(x, y)`` with x of shape (n_x,) and y of shape (n_y,).
+
+    Parameters
+    ----------
+    gradient : callable
+        g_y, shape (n_y,).
+    hessian : callable
+        g_yy, (n_y, n_y): a sparse or dense array, a LinearOperator, or a `linear.Operator`.
+    cross_hessian : callable
+        ∂²g/∂y∂xᵀ, (n_y, n_x): **rows y, columns x**; sparse, dense or a LinearOperator with
+        ``rmatvec``; of shape (n_y,) where n_x = 1.
+    objective : callable, optional
+        g itself, a number; the line search then uses it.
+    structure : Structure, optional
+        Of the Hessian at the minimiser. Default: positive definite, which the factorization or
+        the curvature of CG finds out. `Structure.SYMMETRIC` admits a saddle as the state.
+    """
+
+    gradient: Function
+    hessian: Function
+    cross_hessian: Function
+    objective: Function | None = None
+    structure: Structure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootProblem:
+    """y(x) with c(x, y) = 0.
+
+    Every callable is ``f(x, y)`` with x of shape (n_x,) and y of shape (n_y,).
+
+    Parameters
+    ----------
+    residual : callable
+        c, shape (n_y,).
+    state_jacobian : callable
+        A = ∂c/∂yᵀ, (n_y, n_y): a sparse or dense array, a LinearOperator (with ``rmatvec``, for
+        the adjoint), or a `linear.Operator`.
+    parameter_jacobian : callable
+        B = ∂c/∂xᵀ, (n_y, n_x): **rows y, columns x**, as for `MinimizationProblem`.
+    structure : Structure, optional
+        Of A. Default: found from the entries; general for a LinearOperator.
+    """
+
+    residual: Function
+    state_jacobian: Function
+    parameter_jacobian: Function
+    structure: Structure | None = None
+
+
+Problem = MinimizationProblem | RootProblem

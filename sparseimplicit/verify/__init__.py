@@ -1,0 +1,20 @@
+"""Checks for users: of a gradient, an adjoint, derivatives written by hand, a solver plug-in."""
+
+from .derivatives import DerivativeCheck, derivatives, symmetry
+from .duality import DualityCheck, duality
+from .suite import conformance
+from .taylor import TaylorTable, taylor
+from .zoo import Specimen, zoo
+
+__all__ = [
+    "DerivativeCheck",
+    "DualityCheck",
+    "Specimen",
+    "TaylorTable",
+    "conformance",
+    "derivatives",
+    "duality",
+    "symmetry",
+    "taylor",
+    "zoo",
+]

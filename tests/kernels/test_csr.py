@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from sparseimplicit.kernels import csr
+from tests.reference import csr as twin
+
+SERIAL = [csr._multiply, csr._multiply_parallel, csr._multiply.py_func]
+COLUMNS = [csr._multiply_columns, csr._multiply_columns_parallel, csr._multiply_columns.py_func]
+
+
+def matrix(seed, rows=23, columns=31, dtype=np.int32):
+    a = sparse.random_array(
+        (rows, columns), density=0.2, rng=np.random.default_rng(seed), format="csr"
+    )
+    a.indices, a.indptr = a.indices.astype(dtype), a.indptr.astype(dtype)
+    return a
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("run", SERIAL)
+def test_multiply(dtype, run):
+    a = matrix(0, dtype=dtype)
+    x, out = np.random.default_rng(1).standard_normal(31), np.full(23, np.nan)
+    run(*csr._unsigned(a.indptr, a.indices), a.data, x, out)
+    np.testing.assert_allclose(out, twin.multiply(a, x), rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("run", COLUMNS)
+def test_multiply_columns(dtype, run):
+    a = matrix(0, dtype=dtype)
+    x, out = np.random.default_rng(1).standard_normal((31, 4)), np.full((23, 4), np.nan)
+    run(*csr._unsigned(a.indptr, a.indices), a.data, x, out)
+    np.testing.assert_allclose(out, twin.multiply(a, x), rtol=1e-13, atol=1e-14)
+
+
+def test_large_products_run_in_parallel_with_the_same_bits(monkeypatch):
+    n = 150_000
+    a = sparse.diags_array([np.ones(n - 3), np.arange(n) / 7, np.ones(n - 3)], offsets=[-3, 0, 3])
+    a = sparse.csr_array(a)
+    x = np.random.default_rng(0).standard_normal((n, 2))
+    results = []
+    for limit in (1, 10 * n):
+        monkeypatch.setattr(csr, "PARALLEL_ROWS", limit)
+        one, two = np.empty(n), np.empty((n, 2))
+        csr.multiply(a.indptr, a.indices, a.data, x[:, 0].copy(), one)
+        csr.multiply_columns(a.indptr, a.indices, a.data, x, two)
+        results.append((one, two))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    np.testing.assert_allclose(results[0][1], a @ x, rtol=1e-12)
+
+
+@given(seed=st.integers(0, 10**6), size=st.floats(-16, 0), wide=st.booleans())
+def test_first_asymmetry_agrees_with_dense_algebra(seed, size, wide):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 12))
+    a = sparse.random_array((n, n), density=0.4, rng=rng)
+    a = sparse.csr_array(a + a.T)
+    if a.nnz and rng.random() < 0.7:
+        a = sparse.csr_array(a)
+        a.data[rng.integers(a.nnz)] *= 1 + 10.0**size
+    if rng.random() < 0.3:
+        a = sparse.lil_array(a)
+        a[rng.integers(n), rng.integers(n)] = 10.0**size  # perhaps without a partner
+        a = sparse.csr_array(a)
+    a.sum_duplicates()
+    dtype = np.int64 if wide else np.int32
+    for run in (csr._first_asymmetry, csr._first_asymmetry.py_func):
+        row, column = run(a.indptr.astype(dtype), a.indices.astype(dtype), a.data, 1e-10)
+        assert (row >= 0) == twin.asymmetric(a, 1e-10)
+        if row >= 0:
+            assert abs(a[row, column] - a[column, row]) > 0
+
+
+def test_stored_zeros_need_no_partner():
+    a = sparse.csr_array(
+        (np.array([1.0, 0.0, 1.0, 1.0]), np.array([0, 2, 1, 2]), np.array([0, 2, 3, 4])),
+        shape=(3, 3),
+    )
+    assert csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-13) == (-1, -1)

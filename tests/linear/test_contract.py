@@ -1,0 +1,178 @@
+"""What the public solve does for every solver."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator
+
+from sparseimplicit.errors import (
+    NotConverged,
+    NotPositiveDefinite,
+    SingularSystem,
+    StructureError,
+)
+from sparseimplicit.linear import (
+    AMG,
+    CG,
+    GMRES,
+    ILU,
+    MINRES,
+    Dense,
+    Jacobi,
+    Lagged,
+    Operator,
+    Reason,
+    Structure,
+    SuperLU,
+    solver_named,
+)
+from sparseimplicit.verify.zoo import convection_diffusion, laplacian
+
+SPD = Structure.POSITIVE_DEFINITE
+
+
+def rough_diffusion(n, seed=0):
+    """A 2-D diffusion with coefficients over six decades: Jacobi-CG takes hundreds of steps."""
+    weights = 10.0 ** np.random.default_rng(seed).uniform(-3, 3, (n, n - 1))
+    d = sparse.diags_array([-np.ones(n - 1), np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n))
+    dx = sparse.kron(sparse.eye_array(n), d)
+    dy = sparse.kron(d, sparse.eye_array(n))
+    w = weights.ravel()
+    matrix = dx.T @ sparse.diags_array(w) @ dx + dy.T @ sparse.diags_array(w[::-1].copy()) @ dy
+    return sparse.csr_array(matrix + 1e-3 * sparse.eye_array(n * n))
+
+
+def test_k_columns_are_one_call_and_share_products():
+    a = laplacian(12, 13, 0.01)
+    products = []
+
+    def apply(v):
+        products.append(1 if v.ndim == 1 else v.shape[1])
+        return a @ v
+
+    operator = LinearOperator(a.shape, matvec=apply, matmat=apply, dtype=float)
+    b = np.random.default_rng(0).standard_normal((a.shape[0], 5))
+    solution = CG().prepare(Operator(operator, SPD)).solve(b)
+    assert set(products) == {5}
+    assert len(products) <= solution.report.iterations + 2
+    assert solution.report.columns == 5
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1.0, 1e12, 1e300])
+def test_the_scale_of_b_does_not_matter(scale):
+    a = laplacian(12, 13, 0.01)
+    b = np.random.default_rng(0).standard_normal(a.shape[0])
+    system = CG(preconditioner=Jacobi()).prepare(Operator(a, SPD))
+    reference = system.solve(b).report
+    report = system.solve(scale * b).report
+    assert report.iterations == reference.iterations
+    assert report.residual == pytest.approx(reference.residual, rel=1e-3)
+
+
+def test_a_missed_tolerance_raises_with_the_best_iterate():
+    a = rough_diffusion(30)
+    b = np.random.default_rng(0).standard_normal(900)
+    system = CG(max_iterations=5).prepare(Operator(a, SPD))
+    with pytest.raises(NotConverged, match="true relative residual") as caught:
+        system.solve(b)
+    assert caught.value.best.shape == (900,)
+    assert caught.value.report.reason is Reason.MAX_ITERATIONS
+    loose = system.solve(b, strict=False)
+    assert not loose.report.converged
+    true = np.linalg.norm(b - a @ loose.value) / np.linalg.norm(b)
+    assert loose.report.residual == pytest.approx(true, rel=1e-6)
+
+
+def test_a_first_guess_is_used():
+    a = laplacian(20, 20, 0.01)
+    b = np.ones(400)
+    system = CG().prepare(Operator(a, SPD))
+    x = system.solve(b, rtol=1e-10).value
+    again = system.solve(b, start=x)
+    assert again.report.iterations == 0
+    np.testing.assert_array_equal(again.value, x)
+
+
+def test_negative_curvature_is_found():
+    a = laplacian(6, 6, 1.0)
+    a[14, 14] = 0.5  # positive diagonal, yet indefinite
+    assert np.linalg.eigvalsh(a.toarray())[0] < 0
+    system = CG().prepare(a)
+    with pytest.raises(NotPositiveDefinite, match="curvature"):
+        system.solve(np.eye(36)[14])
+
+
+@pytest.mark.parametrize("solver", [Dense(), SuperLU()])
+def test_a_singular_matrix_with_a_compatible_right_hand_side_gets_no_arbitrary_answer(solver):
+    a = laplacian(7, 9)
+    b = np.random.default_rng(0).standard_normal(63)
+    b -= b.mean()  # in the range: a factorization with a pivot of rounding size would "solve" it
+    with pytest.raises(SingularSystem):
+        solver.prepare(a).solve(b)
+
+
+def test_the_adjoint_of_a_preconditioned_solve_takes_as_many_iterations():
+    a = convection_diffusion(30, 30)
+    b = np.random.default_rng(0).standard_normal(900)
+    for preconditioner in (ILU(drop_tolerance=1e-2), AMG(), Jacobi()):
+        system = GMRES(preconditioner=preconditioner).prepare(a)
+        forward = system.solve(b).report.iterations
+        adjoint = system.solve_adjoint(b).report.iterations
+        assert abs(forward - adjoint) <= 2, preconditioner
+
+
+@pytest.mark.parametrize("preconditioner", [ILU(), AMG(), AMG("aggregation"), Jacobi()])
+@pytest.mark.parametrize("matrix", [convection_diffusion(9, 11), laplacian(9, 11, 0.1)])
+def test_the_transposed_preconditioner_is_the_transpose(preconditioner, matrix):
+    prepared = preconditioner.prepare(Operator(matrix))
+    eye = np.eye(99)
+    m, mt = prepared.apply(eye), prepared.apply_transpose(eye)
+    np.testing.assert_allclose(mt, m.T, atol=1e-12 * np.abs(m).max())
+
+
+def test_amg_takes_near_nullspace_vectors():
+    a = rough_diffusion(40)
+    b = np.random.default_rng(0).standard_normal(1600)
+    plain = CG(preconditioner=Jacobi()).prepare(Operator(a, SPD)).solve(b).report.iterations
+    amg = CG(preconditioner=AMG(near_nullspace=np.ones(1600)))
+    assert amg.prepare(Operator(a, SPD)).solve(b).report.iterations < plain / 5
+
+
+def test_a_neighbouring_factor_preconditions():
+    a = rough_diffusion(30)
+    scale = sparse.diags_array(1 + 1e-3 * np.random.default_rng(1).uniform(size=900))
+    near = sparse.csr_array(scale @ a @ scale)
+    held = SuperLU().prepare(a)
+    lagged = CG(preconditioner=Lagged(held)).prepare(Operator(near, SPD))
+    report = lagged.solve(np.ones(900), rtol=1e-10).report
+    assert report.iterations <= 12
+    plain = CG(preconditioner=Jacobi()).prepare(Operator(near, SPD))
+    assert plain.solve(np.ones(900), rtol=1e-10).report.iterations > 150
+    assert lagged.report.factorizations == 0
+
+
+def test_krylov_methods_take_products_alone_with_a_matrix_to_precondition_from():
+    a = rough_diffusion(30)
+    operator = LinearOperator(a.shape, matvec=lambda v: a @ v, dtype=float)
+    b = np.ones(900)
+    helped = Operator(operator, SPD, precondition_from=a)
+    for name in ("cg+amg", "minres+jacobi", "gmres+ilu"):
+        x = solver_named(name).prepare(helped).solve(b).value
+        assert np.linalg.norm(b - a @ x) <= 1.01e-8 * 30, name
+    with pytest.raises(StructureError, match="precondition_from"):
+        solver_named("cg+amg").prepare(Operator(operator, SPD))
+
+
+def test_an_unsymmetric_preconditioner_is_refused_by_symmetric_methods():
+    for method in (CG, MINRES):
+        with pytest.raises(StructureError, match="symmetric preconditioner"):
+            method(preconditioner=ILU())
+
+
+def test_reports_print_and_convert():
+    report = SuperLU().prepare(laplacian(5, 5, 1.0)).solve(np.ones(25)).report
+    assert "residual" in str(report)
+    record = report.to_dict()
+    assert record["solver"] == "superlu"
+    assert record["reason"] == Reason.CONVERGED.value
+    assert record["condition_at_least"] > 1

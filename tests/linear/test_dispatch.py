@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
+
+import sparseimplicit as si
+from sparseimplicit.errors import MemoryBudgetExceeded, NotPositiveDefinite, StructureError
+from sparseimplicit.linear import Operator, Structure, SuperLU, choose
+from sparseimplicit.verify.zoo import convection_diffusion, laplacian
+
+SPD = Structure.POSITIVE_DEFINITE
+
+
+def test_few_unknowns_go_to_lapack():
+    assert choose(laplacian(4, 4, 1.0)).solver.label == "dense"
+
+
+def test_a_well_conditioned_hessian_goes_to_conjugate_gradients():
+    choice = choose(Operator(laplacian(200, 200, 1.0), SPD))
+    assert choice.solver.label == "cg+jacobi"
+    assert "condition" in choice.because
+
+
+def test_many_solves_pay_for_a_factorization():
+    choice = choose(Operator(laplacian(200, 200, 1e-4), SPD), solves=1000)
+    assert choice.solver.label in ("cholmod", "superlu")
+
+
+def test_a_general_matrix_goes_to_a_general_method():
+    assert choose(convection_diffusion(40, 40)).solver.label in ("superlu", "gmres+ilu")
+
+
+@pytest.mark.parametrize(
+    ("structure", "label"),
+    [(SPD, "cg"), (Structure.SYMMETRIC, "minres"), (Structure.GENERAL, "gmres")],
+)
+def test_products_alone_go_to_the_krylov_method_for_the_structure(structure, label):
+    operator = Operator(aslinearoperator(laplacian(30, 30, 1.0)), structure)
+    assert choose(operator).solver.label == label
+
+
+def test_the_table_lists_every_candidate():
+    choice = choose(Operator(laplacian(50, 50, 1.0), SPD))
+    table = str(choice)
+    for candidate in choice.candidates:
+        assert candidate.solver in table
+    assert "*" in table
+
+
+def test_nothing_fits_is_said_before_any_work():
+    with pytest.raises(MemoryBudgetExceeded, match="MiB"):
+        choose(laplacian(50, 50, 1.0), memory=1000)
+
+
+def test_auto_steps_on_when_an_undeclared_matrix_is_indefinite(monkeypatch):
+    monkeypatch.setattr("sparseimplicit.linear.dispatch._condition_probe", lambda operator: 10.0)
+    a = laplacian(30, 30, 1.0)
+    a[450, 450] = 0.5  # indefinite along one direction; the probe, here blind, may miss such
+    assert np.linalg.eigvalsh(a.toarray())[0] < 0
+    b = np.eye(900)[450]
+    solution = si.linear.solve(a, b)
+    assert np.linalg.norm(b - a @ solution.value) <= 1.01e-8
+    assert "failed: NotPositiveDefinite" in solution.report.because
+
+
+def test_auto_does_not_step_on_when_definiteness_was_declared():
+    a = laplacian(30, 30, 1.0)
+    a[450, 450] = 0.5
+    with pytest.raises(NotPositiveDefinite):
+        si.linear.solve(Operator(a, SPD), np.eye(900)[450])
+
+
+def test_names():
+    assert {"dense", "superlu", "cholmod", "cg", "cg+amg", "gmres+ilu"} <= set(
+        si.available_solvers()
+    )
+    with pytest.raises(StructureError, match="choose 'auto' or one of"):
+        si.linear.solve(sparse.eye_array(3), np.ones(3), solver="choldmod")
+    with pytest.raises(StructureError, match="already"):
+        si.register_solver("cholmod", SuperLU)
+
+
+def test_a_registered_solver_is_found(monkeypatch):
+    from sparseimplicit.linear import registry
+
+    monkeypatch.setattr(registry, "_solvers", dict(registry._solvers))
+    si.register_solver("mine", SuperLU)
+    assert "mine" in si.available_solvers()
+    solution = si.linear.solve(sparse.eye_array(3) * 2, np.ones(3), solver="mine")
+    np.testing.assert_allclose(solution.value, 0.5)
+
+
+def test_transposed_solve():
+    a = convection_diffusion(6, 6)
+    b = np.arange(36.0)
+    x = si.linear.solve(a, b, transpose=True).value
+    np.testing.assert_allclose(a.T @ x, b, atol=1e-7)

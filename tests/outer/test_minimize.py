@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+import sparseimplicit as si
+from sparseimplicit.errors import ConfigError, ShapeError
+from sparseimplicit.outer.checkpoint import Checkpoint, write_atomically
+
+
+def ridge(data):
+    """y = argmin ½‖y − data‖² + ½ exp(x) ‖y‖²: y = data / (1 + exp(x))."""
+    n = data.size
+    return si.ImplicitFunction(
+        si.MinimizationProblem(
+            gradient=lambda x, y: y - data + np.exp(x[0]) * y,
+            hessian=lambda x, y: (1 + np.exp(x[0])) * sparse.eye_array(n, format="csr"),
+            cross_hessian=lambda x, y: np.exp(x[0]) * y,
+        ),
+        linear_solver="superlu",
+    )
+
+
+def shrunk(data, factor):
+    return lambda x, y: (0.5 * np.sum((y - factor * data) ** 2), None, y - factor * data)
+
+
+DATA = np.random.default_rng(0).standard_normal(50)
+
+
+def test_closed_form():
+    r = si.minimize(shrunk(DATA, 0.25), ridge(DATA), 0.0, y0=DATA, gradient_rtol=1e-10)
+    assert r.converged
+    assert r.x[0] == pytest.approx(np.log(3), abs=1e-5)
+    assert r.value == pytest.approx(0.0, abs=1e-9)
+    np.testing.assert_allclose(r.solved.y, DATA / 4, rtol=1e-5)
+    assert [e.evaluation for e in r.history] == list(range(len(r.history)))
+
+
+def test_the_scale_of_the_loss_does_not_matter():
+    counts = set()
+    for scale in (1e-12, 1.0, 1e12):
+        plain = shrunk(DATA, 0.25)
+        r = si.minimize(
+            lambda x, y, s=scale: (s * plain(x, y)[0], None, s * plain(x, y)[2]),  # noqa: B023
+            ridge(DATA), 0.0, y0=DATA,
+        )  # fmt: skip
+        assert r.x[0] == pytest.approx(np.log(3), abs=1e-4)
+        counts.add(len(r.history))
+    assert len(counts) == 1
+
+
+def test_bounds_hold():
+    r = si.minimize(shrunk(DATA, 0.25), ridge(DATA), 0.0, y0=DATA, bounds=(-1.0, 0.5))
+    assert r.x[0] == 0.5
+    assert r.converged
+    with pytest.raises(ShapeError, match="bounds"):
+        si.minimize(shrunk(DATA, 0.25), ridge(DATA), 0.0, y0=DATA, bounds=(1.0, -1.0))
+
+
+def test_several_problems_share_the_parameter():
+    other = 3 * DATA[:20]
+    r = si.minimize(
+        [shrunk(DATA, 0.25), shrunk(other, 0.25)], [ridge(DATA), ridge(other)], 0.0,
+        y0=[DATA, other],
+    )  # fmt: skip
+    assert r.x[0] == pytest.approx(np.log(3), abs=1e-4)
+    assert [s.y.size for s in r.solved] == [50, 20]
+    with pytest.raises(ShapeError, match="one loss"):
+        si.minimize([shrunk(DATA, 0.25)], [ridge(DATA)] * 2, 0.0, y0=[DATA, DATA])
+
+
+def test_a_constant_loss_stops_at_once():
+    r = si.minimize(lambda x, y: (1.0, None, 0 * y), ridge(DATA), 0.0, y0=DATA)
+    assert r.converged
+    assert len(r.history) == 1
+
+
+def test_a_callback_can_stop():
+    seen = []
+
+    def watch(evaluation):
+        seen.append(evaluation.value)
+        if len(seen) == 3:
+            raise StopIteration
+
+    r = si.minimize(shrunk(DATA, 0.25), ridge(DATA), 0.0, y0=DATA, callback=watch)
+    assert len(seen) == 3
+    assert not r.converged
+    assert r.value == min(seen)
+    assert "callback" in r.message
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ConfigError, match="L-BFGS-B"):
+        si.minimize(shrunk(DATA, 0.25), ridge(DATA), 0.0, y0=DATA, method="adam")
+
+
+class Killed(Exception):
+    pass
+
+
+def run(folder=None, kill_at=None):
+    def callback(evaluation):
+        if evaluation.evaluation == kill_at:
+            raise Killed
+
+    return si.minimize(
+        shrunk(DATA, 0.25), ridge(DATA), -2.0, y0=DATA, checkpoint=folder, callback=callback
+    )
+
+
+@pytest.mark.parametrize("kill_at", [0, 1, 3, 5])
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kill_at):
+    whole = run()
+    with pytest.raises(Killed):
+        run(tmp_path, kill_at)
+    resumed = run(tmp_path)
+    assert resumed.history[kill_at].replayed
+    assert not resumed.history[-1].replayed
+    np.testing.assert_array_equal(resumed.x, whole.x)
+    assert [e.value for e in resumed.history] == [e.value for e in whole.history]
+    np.testing.assert_array_equal(resumed.solved.y, whole.solved.y)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_evaluation_before(tmp_path):
+    whole = run()
+    with pytest.raises(Killed):
+        run(tmp_path, 4)
+    last = tmp_path / "evaluation-0004.npz"
+    raw = bytearray(last.read_bytes())
+    raw[len(raw) // 2] ^= 0xFF
+    last.write_bytes(raw)
+    (tmp_path / "states-0003.npz").write_bytes(b"")
+    assert len(Checkpoint(tmp_path).load()) < 5
+    np.testing.assert_array_equal(run(tmp_path).x, whole.x)
+
+
+def test_the_checkpoint_of_another_run_is_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(ConfigError, match="another run"):
+        si.minimize(shrunk(DATA, 0.25), ridge(DATA), 1.0, y0=DATA, checkpoint=tmp_path)
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path):
+    target = tmp_path / "file"
+    write_atomically(target, lambda file: file.write(b"old"))
+
+    def fails(file):
+        file.write(b"new")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ConfigError, match="No space left"):
+        write_atomically(target, fails)
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

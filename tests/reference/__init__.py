@@ -1,0 +1,1 @@
+"""Readable NumPy twins of the kernels: the oracles they are held against."""
