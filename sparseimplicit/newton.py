@@ -18,6 +18,7 @@ from scipy import sparse
 
 from .conditions import Conditions
 from .errors import NonFinite, NotConverged, NotPositiveDefinite
+from .kernels.vectors import dot
 from .linear import Operator, PreparedSystem, Reason, Solver, Structure, resolve
 from .linear.operator import Array, norm
 from .report import Report
@@ -180,7 +181,7 @@ class _Newton:
                 jacobian, f"the linear solve failed: {solution.report.reason.value}"
             )
         step = solution.value
-        if self.descends and float(step @ self.residual) >= 0:
+        if self.descends and dot(step, self.residual) >= 0:
             step = -self.residual  # rounding or a poor preconditioner; the gradient descends
             self.counts["negative_curvature_steps"] += 1
         return step
@@ -218,7 +219,7 @@ class _Newton:
 
     def advance(self, step: Array) -> bool:
         """Go along the step as far as it helps; False if nowhere."""
-        slope = float(step @ self.residual)
+        slope = dot(step, self.residual)
         t = 1.0
         for _ in range(40):
             trial = self.y + t * step
@@ -229,7 +230,7 @@ class _Newton:
                 t *= 0.2
                 continue
             size = norm(residual)
-            new_slope = float(step @ residual)
+            new_slope = dot(step, residual)
             if self.accepts(t, slope, value, new_slope, size):
                 self.y, self.residual, self.value, self.size = trial, residual, value, size
                 self.counts["shortened_steps"] += t < 1.0

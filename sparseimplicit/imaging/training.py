@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..hypergradient import Loss
 from ..implicit import ImplicitFunction
+from ..kernels.vectors import dot
 from ..linear import Solver
 from ..linear.operator import Array
 from ..outer import Evaluation, MinimizeResult, minimize
@@ -44,7 +45,7 @@ def squared_error(truth: Any, scale: float = 1.0) -> Loss:
 
     def loss(x: Array, y: Array) -> tuple[float, None, Array]:
         error = y - target
-        return 0.5 * scale * float(error @ error), None, scale * error
+        return 0.5 * scale * dot(error, error), None, scale * error
 
     return loss
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..errors import NonFinite, ShapeError
 from ..kernels import tv
-from ..linear.operator import Array
+from ..kernels.vectors import dot
+from ..linear.operator import Array, csr_from_parts
 from ..problem import MinimizationProblem
 
 
@@ -78,7 +78,8 @@ class _TotalVariation:
     def objective(self, x: Array, y: Array) -> float:
         difference = y - self.f.ravel()
         u = y.reshape(self.f.shape)
-        return 0.5 * float(difference @ difference) + tv.energy(u, self.weight(x), self.epsilon)
+        smoothness = tv.energy(u, self.weight(x), self.epsilon)
+        return 0.5 * dot(difference, difference) + smoothness
 
     def regulariser_gradient(self, x: Array, y: Array) -> Array:
         out = np.empty(self.f.shape)
@@ -95,7 +96,7 @@ class _TotalVariation:
         indptr, indices = self.hessian_pattern
         values = np.empty(indices.size)
         tv.hessian_values(y.reshape(self.f.shape), self.weight(x), self.epsilon, indptr, values)
-        return _csr(values, indices, indptr)
+        return csr_from_parts(values, indices, indptr, (y.size, y.size))
 
     def cross_hessian(self, x: Array, y: Array) -> Any:
         if self.cross_pattern is None:
@@ -103,7 +104,7 @@ class _TotalVariation:
         indptr, indices = self.cross_pattern
         values = np.empty(indices.size)
         tv.cross_values(y.reshape(self.f.shape), self.weight(x), self.epsilon, indptr, values)
-        return _csr(values, indices, indptr)
+        return csr_from_parts(values, indices, indptr, (y.size, y.size))
 
 
 def hessian_pattern(height: int, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -131,13 +132,6 @@ def _stencil(
     indptr = np.zeros(n + 1, dtype=dtype)
     np.cumsum(inside.sum(axis=2).ravel(), out=indptr[1:])
     return indptr, neighbours[inside]
-
-
-def _csr(values: Array, indices: NDArray[Any], indptr: NDArray[Any]) -> sparse.csr_array:
-    n = indptr.size - 1
-    matrix = sparse.csr_array((values, indices, indptr), shape=(n, n))
-    matrix.has_canonical_format = True  # by construction; spares a pass over the entries
-    return matrix
 
 
 def checked_image(image: Any, name: str) -> Array:

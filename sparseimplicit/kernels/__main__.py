@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from . import PARALLEL_ROWS, csr, tv
+from . import PARALLEL_ROWS, csr, tv, vectors
 
 
 def warm_up() -> float:
@@ -16,6 +16,10 @@ def warm_up() -> float:
         weight = np.ones(1)
         tv.energy(u, weight, 1.0)
         tv.gradient(u, weight, 1.0, out)
+        column, one = np.zeros((n, 1)), np.ones(1)
+        vectors.dots(column, column)
+        vectors.step(one, column, column, column.copy(), column.copy())
+        vectors.direction(one, column, column.copy())
         for dtype in (np.int32, np.int64):
             seven, three = 7 * np.arange(n + 1, dtype=dtype), 3 * np.arange(n + 1, dtype=dtype)
             tv.hessian_values(u, weight, 1.0, seven, np.empty(7 * n))

@@ -35,8 +35,12 @@ def first_asymmetry(
 
     m_i is the largest |entry| of row i. Rows sorted, no duplicates; a missing entry counts as 0.
     """
-    row, column = _first_asymmetry(indptr, indices, values, tolerance)
-    return int(row), int(column)
+    n = indptr.size - 1
+    largest, columns = np.empty(n), np.empty(n, dtype=np.int64)
+    run = _asymmetries_parallel if n >= PARALLEL_ROWS else _asymmetries
+    run(indptr, indices, values, tolerance, largest, columns)
+    rows = np.flatnonzero(columns >= 0)
+    return (int(rows[0]), int(columns[rows[0]])) if rows.size else (-1, -1)
 
 
 def _unsigned(indptr: Indices, indices: Indices) -> tuple[Indices, Indices, Indices]:
@@ -95,39 +99,50 @@ def _multiply_columns_parallel(
         _row_columns(first[i], last[i], columns, values, x, out[i])
 
 
+@njit(inline="always")
+def _largest(indptr: Any, values: Any, i: Any, out: Any) -> None:
+    out[i] = 0.0
+    for k in range(indptr[i], indptr[i + 1]):
+        out[i] = max(out[i], abs(values[k]))
+
+
+@njit(inline="always")
+def _unmatched(
+    indptr: Any, indices: Any, values: Any, largest: Any, tolerance: Any, i: Any
+) -> Any:
+    """Return the first column j of row i with a_ji too far from a_ij, or −1."""
+    for k in range(indptr[i], indptr[i + 1]):
+        j = indices[k]
+        low, high = indptr[j], indptr[j + 1]
+        while low < high:  # the place of i among the sorted columns of row j
+            middle = (low + high) // 2
+            if indices[middle] < i:
+                low = middle + 1
+            else:
+                high = middle
+        partner = 0.0
+        if low < indptr[j + 1] and indices[low] == i:
+            partner = values[low]
+        if abs(values[k] - partner) > tolerance * min(largest[i], largest[j]):
+            return j
+    return -1
+
+
 @njit(cache=True, nogil=True)
-def _first_asymmetry(indptr: Any, indices: Any, values: Any, tolerance: float) -> Any:
-    n = indptr.size - 1
-    largest = np.zeros(n)
-    # following[j] is the entry (j, i > j) of the upper triangle that is to be met next. As rows i
-    # are taken in order, each lower entry (i, j) must find its partner just there.
-    following = np.empty(n, dtype=np.int64)
-    for i in range(n):
-        following[i] = indptr[i + 1]
-        for k in range(indptr[i + 1] - 1, indptr[i] - 1, -1):
-            largest[i] = max(largest[i], abs(values[k]))
-            if indices[k] > i:
-                following[i] = k
-    for i in range(n):
-        for k in range(indptr[i], indptr[i + 1]):
-            j = indices[k]
-            if j >= i:
-                break
-            bound = tolerance * min(largest[i], largest[j])
-            at, end = following[j], indptr[j + 1]
-            while at < end and indices[at] < i:  # an upper entry without partner
-                if abs(values[at]) > tolerance * min(largest[j], largest[indices[at]]):
-                    return j, indices[at]
-                at += 1
-            partner = 0.0
-            if at < end and indices[at] == i:
-                partner = values[at]
-                at += 1
-            following[j] = at
-            if abs(values[k] - partner) > bound:
-                return i, j
-    for j in range(n):
-        for at in range(following[j], indptr[j + 1]):
-            if abs(values[at]) > tolerance * min(largest[j], largest[indices[at]]):
-                return j, indices[at]
-    return -1, -1
+def _asymmetries(
+    indptr: Any, indices: Any, values: Any, tolerance: float, largest: Any, out: Any
+) -> None:
+    for i in range(out.size):
+        _largest(indptr, values, i, largest)
+    for i in range(out.size):
+        out[i] = _unmatched(indptr, indices, values, largest, tolerance, i)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _asymmetries_parallel(
+    indptr: Any, indices: Any, values: Any, tolerance: float, largest: Any, out: Any
+) -> None:
+    for i in prange(out.size):
+        _largest(indptr, values, i, largest)
+    for i in prange(out.size):
+        out[i] = _unmatched(indptr, indices, values, largest, tolerance, i)

@@ -69,11 +69,15 @@ def test_first_asymmetry_agrees_with_dense_algebra(seed, size, wide):
         a = sparse.csr_array(a)
     a.sum_duplicates()
     dtype = np.int64 if wide else np.int32
-    for run in (csr._first_asymmetry, csr._first_asymmetry.py_func):
-        row, column = run(a.indptr.astype(dtype), a.indices.astype(dtype), a.data, 1e-10)
-        assert (row >= 0) == twin.asymmetric(a, 1e-10)
-        if row >= 0:
-            assert abs(a[row, column] - a[column, row]) > 0
+    expected = twin.asymmetric(a, 1e-10)
+    for run in (csr._asymmetries, csr._asymmetries_parallel, csr._asymmetries.py_func):
+        out = np.empty(n, dtype=np.int64)
+        run(a.indptr.astype(dtype), a.indices.astype(dtype), a.data, 1e-10, np.empty(n), out)
+        np.testing.assert_array_equal(out, expected)
+    row, column = csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-10)
+    assert (row >= 0) == (expected >= 0).any()
+    if row >= 0:
+        assert a[row, column] != a[column, row]
 
 
 def test_stored_zeros_need_no_partner():

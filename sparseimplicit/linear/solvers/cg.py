@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import NotPositiveDefinite, StructureError
+from ...kernels.vectors import direction, dots, step
 from ..contract import Attempt, Needs, PreparedMethod, Reason, Solver
 from ..operator import Array, Operator, Structure
 from ..preconditioning import Preconditioner, PreparedPreconditioner
@@ -89,30 +91,25 @@ class _ConjugateGradients(PreparedMethod):
         x, r = np.zeros_like(b), b.copy()
         z = self._precondition(r)
         p = z.copy()
-        rho = _dots(r, z)
-        goal = rtol * np.sqrt(_dots(b, b))
+        rho = dots(r, z)
+        goal = rtol**2 * dots(b, b)
         # A finished column stops by steps of length 0, so that all columns share one product.
         active = np.ones(b.shape[1], dtype=bool)
         for iteration in range(1, self._limit + 1):
             q = self._operator.apply(p)
-            curvature = _dots(p, q)
+            curvature = dots(p, q)
             if (curvature[active] <= 0).any():
                 return Attempt(x if iteration > 1 else z, iteration, Reason.NEGATIVE_CURVATURE)
-            alpha = np.where(active, rho / np.where(active, curvature, 1.0), 0.0)
-            x += alpha * p
-            r -= alpha * q
-            active &= np.sqrt(_dots(r, r)) > goal
+            active &= step(_ratio(rho, curvature, active), p, q, x, r) > goal
             if not active.any():
                 return Attempt(x, iteration)
             z = self._precondition(r)
-            rho_new = _dots(r, z)
-            if not np.isfinite(rho_new).all():
+            rho, previous = dots(r, z), rho
+            if not np.isfinite(rho).all():
                 break
-            if (rho_new[active] <= 0).any():  # an indefinite preconditioner
+            if (rho[active] <= 0).any():  # an indefinite preconditioner
                 return Attempt(x, iteration, Reason.NEGATIVE_CURVATURE)
-            p *= np.where(active, rho_new / np.where(active, rho, 1.0), 0.0)
-            p += z
-            rho = rho_new
+            direction(_ratio(rho, previous, active), z, p)
         return Attempt(x, iteration, Reason.MAX_ITERATIONS)
 
     _solve_adjoint = _solve
@@ -122,7 +119,5 @@ def _identity(r: Array) -> Array:
     return r
 
 
-def _dots(a: Array, b: Array) -> Array:
-    if a.shape[1] == 1:  # BLAS; einsum over the columns of a C array is several times slower
-        return np.array([np.dot(a[:, 0], b[:, 0])])
-    return np.asarray(np.einsum("ij,ij->j", a, b))
+def _ratio(a: Array, b: Array, active: NDArray[np.bool_]) -> Array:
+    return np.where(active, a / np.where(active, b, 1.0), 0.0)

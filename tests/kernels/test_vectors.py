@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from sparseimplicit.kernels import vectors
+from tests.reference import vectors as twin
+
+
+def arrays(n, k, count):
+    rng = np.random.default_rng(n + k)
+    return [rng.standard_normal((n, k)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("form", ["serial", "parallel", "python"])
+def test_against_the_twins(form, k):
+    def kernel(name):
+        plain = getattr(vectors, f"_{name}")
+        chosen = {"serial": plain, "parallel": getattr(vectors, f"_{name}_parallel")}
+        return chosen.get(form, plain.py_func)
+
+    p, q, x, r = arrays(137, k, 4)
+    partial = np.zeros((1, k))
+    kernel("dots")(p, q, partial)
+    np.testing.assert_allclose(partial[0], twin.dots(p, q), rtol=1e-12)
+
+    alpha = np.linspace(0.5, 2.0, k)
+    x_expected, r_expected = twin.step(alpha, p, q, x, r)
+    partial[:] = 0.0
+    kernel("step")(alpha, p, q, x, r, partial)
+    np.testing.assert_allclose(x, x_expected, rtol=1e-14)
+    np.testing.assert_allclose(r, r_expected, rtol=1e-13)
+    np.testing.assert_allclose(partial[0], twin.dots(r, r), rtol=1e-12)
+
+    expected = twin.direction(alpha, q, p)
+    kernel("direction")(alpha, q, p)
+    np.testing.assert_allclose(p, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_sums_have_the_same_bits_in_parallel(monkeypatch, k):
+    a, b = arrays(vectors.CHUNK * 5 + 11, k, 2)
+    results = []
+    for limit in (1, 10**9):
+        monkeypatch.setattr(vectors, "PARALLEL_ROWS", limit)
+        x, r = a.copy(), b.copy()
+        results.append((vectors.dots(a, b), vectors.step(np.full(k, 0.3), b, a, x, r), x, r))
+    for serial, parallel in zip(*results, strict=True):
+        np.testing.assert_array_equal(serial, parallel)
+
+
+def test_dot_of_vectors_and_of_nothing():
+    a = np.arange(5.0)
+    assert vectors.dot(a, a) == 30.0
+    assert vectors.dot(np.zeros(0), np.zeros(0)) == 0.0
