@@ -1,6 +1,6 @@
 """The theorem, and the only place where its signs live.
 
-    A ẏ = −B ẋ          Aᵀ λ = ȳ,  x̄ = −Bᵀ λ          A = ∂c/∂yᵀ,  B = ∂c/∂xᵀ
+A ẏ = −B ẋ          Aᵀ λ = ȳ,  x̄ = −Bᵀ λ          A = ∂c/∂yᵀ,  B = ∂c/∂xᵀ
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def hypergradient(
     value, l_x, l_y = checked_loss(loss, solved.x, solved.y)
     adjoint = solved.adjoint(l_y, rtol=rtol, start=start)
     gradient = gradient_of(solved.linearization.parameter_jacobian, adjoint.value, l_x)
-    error = _error(loss, solved, gradient, adjoint.value, rtol) if estimate_error else None
+    error = _error(loss, solved, gradient, adjoint.value) if estimate_error else None
     report = HypergradientReport(
         state=solved.report,
         preparation=solved.preparation,
@@ -147,7 +147,7 @@ def checked_loss(loss: Loss, x: Array, y: Array) -> tuple[float, Array | None, A
     return number, gradient_x, gradient_y
 
 
-def _error(loss: Loss, solved: SolvedState, gradient: Array, adjoint: Array, rtol: float) -> float:
+def _error(loss: Loss, solved: SolvedState, gradient: Array, adjoint: Array) -> float:
     """Estimate ‖gradient − exact‖ by one Newton correction of the state and of the adjoint.
 
     The corrected pair is wrong to second order only, so the difference of the two gradients is

@@ -24,6 +24,7 @@ from .linear import (
     GMRES,
     Lagged,
     LinearSolution,
+    Operator,
     PreparationReport,
     PreparedSystem,
     Solver,
@@ -234,7 +235,9 @@ class SolvedState:
             return None
         return self.system.report
 
-    def adjoint(self, y_bar: Any, *, rtol: float = 1e-8, start: Array | None = None) -> LinearSolution:
+    def adjoint(
+        self, y_bar: Any, *, rtol: float = 1e-8, start: Array | None = None
+    ) -> LinearSolution:
         """Solve Aᵀ λ = ȳ; ``.value`` is λ, (n_y,) or (n_y, k), ``.report`` its true residual."""
         return self._solve(_columns(y_bar, self.y.size), rtol, start, transpose=True)
 
@@ -322,9 +325,7 @@ class SolvedState:
                 if named and not lagged:
                     raise
             # The lagged factor was too far off, or auto's choice failed: prepare A at y itself.
-            ladder = Ladder(
-                self._result.state_jacobian, self._implicit.linear_solver, rtol=rtol
-            )
+            ladder = Ladder(self._result.state_jacobian, self._implicit.linear_solver, rtol=rtol)
             return ladder.solve(b, transpose=transpose)[0]
         except SparseImplicitError as error:
             raise error.at(where) from error.__cause__
@@ -337,10 +338,9 @@ class SolvedState:
         )
 
 
-def _same_values(last: PreparedSystem, a: Any) -> bool:
-    return last.operator.same_pattern(a) and np.array_equal(
-        last.operator.entries.data, a.entries.data  # type: ignore[union-attr]
-    )
+def _same_values(last: PreparedSystem, a: Operator) -> bool:
+    mine = last.operator
+    return mine.same_pattern(a) and np.array_equal(mine.entries.data, a.entries.data)
 
 
 def _columns(v: Any, n: int) -> Any:

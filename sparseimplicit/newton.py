@@ -177,9 +177,7 @@ class _Newton:
         if solution.report.reason is Reason.NEGATIVE_CURVATURE:
             self.counts["negative_curvature_steps"] += 1
         elif not solution.report.converged and not solution.report.residual < 1.0:
-            raise self.failure(
-                jacobian, f"the linear solve failed: {solution.report.reason.value}"
-            )
+            raise self.failure(jacobian, f"the linear solve failed: {solution.report.reason.value}")
         step = solution.value
         if self.descends and dot(step, self.residual) >= 0:
             step = -self.residual  # rounding or a poor preconditioner; the gradient descends
@@ -273,7 +271,7 @@ class _Newton:
             largest_shift=self.largest_shift,
             history=tuple(self.history),
             seconds=self.seconds,
-            **self.counts,  # type: ignore[arg-type]
+            **self.counts,
         )
         analysis = self.analysis if self.system is None else self.system.analysis
         return NewtonResult(self.y, jacobian, self.system, self.solver, analysis, report)
@@ -288,8 +286,8 @@ class _Newton:
             best=self.y,
             report=report,
             where=f"Newton, solver '{report.linear_solver}', iteration {report.iterations}",
-            fix="check the derivatives with si.verify.derivatives; start nearer with `y0` or `start`; "
-            "or raise rtol if the residual is at rounding level.",
+            fix="check the derivatives with si.verify.derivatives; start "
+            "nearer with `y0` or `start`; or raise rtol if the residual is at rounding level.",
         )
 
     def timed(self, phase: str, function: Callable[..., T], *args: object, **kwargs: object) -> T:

@@ -33,9 +33,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as nested dictionaries of plain Python values."""
-        return {
-            field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)
-        }
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def __str__(self) -> str:
         """Return an aligned table, one line a figure; nested reports are indented."""

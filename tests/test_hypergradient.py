@@ -17,9 +17,7 @@ def ridge():
 
 
 def test_closed_form_with_a_direct_part():
-    h = si.hypergradient(
-        lambda x, y: (y[0] ** 2 + 5 * x[0], [5.0], 2 * y), ridge().solve(2.0, 0.0)
-    )
+    h = si.hypergradient(lambda x, y: (y[0] ** 2 + 5 * x[0], [5.0], 2 * y), ridge().solve(2.0, 0.0))
     assert h.value == pytest.approx(11.0)
     assert h.gradient[0] == pytest.approx(5 + 2 * 1 * (-3 / 9), rel=1e-9)
     assert h.error is None

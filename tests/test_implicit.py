@@ -39,8 +39,7 @@ def charbonnier(n=400, seed=0):
         objective=lambda x, y: 0.5 * np.sum((y - f) ** 2) + np.exp(x[0]) * root(y).sum(),
         gradient=lambda x, y: y - f + np.exp(x[0]) * d.T @ ((d @ y) / root(y)),
         hessian=lambda x, y: sparse.csr_array(
-            sparse.eye_array(n)
-            + np.exp(x[0]) * d.T @ sparse.diags_array(0.01 / root(y) ** 3) @ d
+            sparse.eye_array(n) + np.exp(x[0]) * d.T @ sparse.diags_array(0.01 / root(y) ** 3) @ d
         ),
         cross_hessian=lambda x, y: np.exp(x[0]) * d.T @ ((d @ y) / root(y)),
     ), f
@@ -60,7 +59,7 @@ def test_one_variable():
     assert solved.jacobian()[0, 0] == pytest.approx(1 / 13, rel=1e-9)
     assert solved.vjp(1.0)[0] == pytest.approx(1 / 13, rel=1e-9)
     assert si.verify.duality(solved).error < 1e-10
-    loss = lambda x, y: (y[0] ** 2, None, 2 * y[0])  # noqa: E731
+    loss = lambda x, y: (y[0] ** 2, None, 2 * y[0])
     table = si.verify.taylor(si.ImplicitFunction(scalar_problem()), loss, 10.0, y0=1.0)
     assert 1.9 < table.slope < 2.1
 
@@ -114,8 +113,10 @@ def test_the_jacobian_from_either_side_equals_dense_algebra(transport, transport
     wide = si.RootProblem(  # n_x = 100 > n_y = 48: solved from the left
         residual=lambda x, y: 2 * y - x[:48] * x[52:],
         state_jacobian=lambda x, y: 2 * sparse.eye_array(48),
-        parameter_jacobian=lambda x, y: -sparse.hstack(
-            [sparse.diags_array(x[52:]), sparse.csr_array((48, 4)), sparse.diags_array(x[:48])]
+        parameter_jacobian=lambda x, y: (
+            -sparse.hstack(
+                [sparse.diags_array(x[52:]), sparse.csr_array((48, 4)), sparse.diags_array(x[:48])]
+            )
         ),
     )
     x = np.random.default_rng(0).standard_normal(100)

@@ -6,7 +6,7 @@ from argmin import implicit, noisy, solved, truth
 import sparseimplicit as si
 
 
-def loss(x, y):
+def loss(x, y):  # noqa: ARG001 - a loss is a function of both
     """½‖y − truth‖², its derivative in x (none) and in y."""
     return 0.5 * np.sum((y - truth) ** 2), None, y - truth
 

@@ -38,12 +38,12 @@ def gradient(
 ) -> None:
     """Compute x̄ = −Bᵀ A⁻ᵀ ȳ from files.
 
-    Examples:
+    For example:
 
-      sparseimplicit gradient --hessian H.npz --cross-hessian B.npz --cotangent v.npy --out x_bar.npy
+    sparseimplicit gradient --hessian H.npz --cross-hessian B.npz --cotangent v.npy --out x.npy
 
-      sparseimplicit gradient --hessian A.mtx --cross-hessian B.mtx --cotangent v.npy
-      --out x_bar.npy --solver superlu --rtol 1e-12
+    sparseimplicit gradient --hessian A.mtx --cross-hessian B.mtx --cotangent v.npy --out x.npy
+    --solver superlu --rtol 1e-12
 
     Exit codes: 0 written, 2 bad input, 10 not converged, 11 singular or not positive definite.
     Nothing is written unless the true residual met rtol.

@@ -43,7 +43,7 @@ def squared_error(truth: Any, scale: float = 1.0) -> Loss:
     """Return the loss ``½ scale ‖u − truth‖²`` of a state u."""
     target = np.asarray(truth, dtype=np.float64).ravel()
 
-    def loss(x: Array, y: Array) -> tuple[float, None, Array]:
+    def loss(_x: Array, y: Array) -> tuple[float, None, Array]:
         error = y - target
         return 0.5 * scale * dot(error, error), None, scale * error
 
@@ -92,9 +92,7 @@ def learn(
     pairs = _pairs(noisy, truth, weight_map)
     pixels = sum(f.size for f, _ in pairs)
     implicits = [
-        ImplicitFunction(
-            total_variation(f, epsilon=epsilon, weight_map=weight_map), linear_solver
-        )
+        ImplicitFunction(total_variation(f, epsilon=epsilon, weight_map=weight_map), linear_solver)
         for f, _ in pairs
     ]
     n_x = pairs[0][0].size if weight_map else 1

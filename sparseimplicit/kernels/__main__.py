@@ -1,4 +1,4 @@
-"""Compile every kernel once, so that no job waits for the compiler: python -m sparseimplicit.kernels."""
+"""Compile every kernel once, so that no job waits for the compiler."""
 
 import time
 

@@ -66,9 +66,7 @@ def _multiply(first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _multiply_parallel(
-    first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any
-) -> None:
+def _multiply_parallel(first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any) -> None:
     for i in prange(out.size):
         out[i] = _row(first[i], last[i], columns, values, x)
 
@@ -84,9 +82,7 @@ def _row_columns(first: Any, last: Any, columns: Any, values: Any, x: Any, out: 
 
 
 @njit(cache=True, nogil=True)
-def _multiply_columns(
-    first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any
-) -> None:
+def _multiply_columns(first: Any, last: Any, columns: Any, values: Any, x: Any, out: Any) -> None:
     for i in range(out.shape[0]):
         _row_columns(first[i], last[i], columns, values, x, out[i])
 
@@ -107,9 +103,7 @@ def _largest(indptr: Any, values: Any, i: Any, out: Any) -> None:
 
 
 @njit(inline="always")
-def _unmatched(
-    indptr: Any, indices: Any, values: Any, largest: Any, tolerance: Any, i: Any
-) -> Any:
+def _unmatched(indptr: Any, indices: Any, values: Any, largest: Any, tolerance: Any, i: Any) -> Any:
     """Return the first column j of row i with a_ji too far from a_ij, or −1."""
     for k in range(indptr[i], indptr[i + 1]):
         j = indices[k]

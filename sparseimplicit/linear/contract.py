@@ -179,9 +179,7 @@ class Solver(ABC):
         return self.name
 
     @final
-    def prepare(
-        self, matrix: Any, *, analysis: Any = None, because: str = ""
-    ) -> PreparedSystem:
+    def prepare(self, matrix: Any, *, analysis: Any = None, because: str = "") -> PreparedSystem:
         """Do the costly work for a matrix, once.
 
         Parameters
@@ -469,7 +467,7 @@ def check_needs(label: str, needs: Needs, operator: Operator) -> None:
 
 def check_rtol(rtol: float, where: str) -> None:
     """Refuse a tolerance that is not a positive number."""
-    if not (np.isscalar(rtol) and np.isfinite(rtol) and rtol > 0):
+    if not isinstance(rtol, int | float | np.number) or not 0 < float(rtol) < np.inf:
         raise ShapeError(
             f"rtol must be a positive number, got {rtol!r}.",
             where=where,

@@ -51,7 +51,9 @@ class Choice:
         lines = [f"  {'solver':<12} {'seconds':>9} {'MiB':>8}  because"]
         for c in self.candidates:
             mark = "*" if c.solver == self.solver.label else " "
-            figures = f"{c.seconds:9.2g} {c.bytes / 2**20:8.0f}" if c.possible else f"{'–':>9} {'–':>8}"
+            figures = (
+                f"{c.seconds:9.2g} {c.bytes / 2**20:8.0f}" if c.possible else f"{'–':>9} {'–':>8}"
+            )
             lines.append(f"{mark} {c.solver:<12} {figures}  {c.because}")
         return "\n".join(lines)
 
@@ -265,7 +267,7 @@ def _fill_estimate(operator: Operator) -> float:
     density = max(entries.nnz / n / 6.0, 0.3)
     planar = 2.3 * n * np.log2(n) * density
     spatial = 3.0 * n ** (4 / 3) * density
-    return min(n * band, spatial if band > n**0.58 else planar)
+    return float(min(n * band, spatial if band > n**0.58 else planar))
 
 
 def _condition_probe(operator: Operator) -> float | None:
@@ -294,7 +296,9 @@ def _condition_probe(operator: Operator) -> float | None:
         betas.append(beta)
         previous, v = v, w / beta
     ritz = np.linalg.eigvalsh(
-        np.diag(alphas) + np.diag(betas[: len(alphas) - 1], 1) + np.diag(betas[: len(alphas) - 1], -1)
+        np.diag(alphas)
+        + np.diag(betas[: len(alphas) - 1], 1)
+        + np.diag(betas[: len(alphas) - 1], -1)
     )
     if ritz[0] <= 0:
         return None

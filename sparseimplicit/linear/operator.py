@@ -66,6 +66,12 @@ class Operator:
     Cost: one pass over the entries for each check, about as much as two products with A.
     """
 
+    n: Final[int]
+    grid: Final[tuple[int, ...] | None]
+    entries: Final[Any]
+    source: Final[Any]
+    structure: Final[Structure]
+
     def __init__(
         self,
         matrix: Any,
@@ -73,7 +79,7 @@ class Operator:
         grid: tuple[int, ...] | None = None,
         precondition_from: Any = None,
     ) -> None:
-        if isinstance(matrix, Operator):
+        if isinstance(matrix, Operator):  # what is not given anew is taken over
             structure = matrix.structure if structure is None else structure
             grid = matrix.grid if grid is None else grid
             if precondition_from is None:
@@ -81,19 +87,17 @@ class Operator:
             matrix = matrix.source
         _check_square(matrix)
         self.grid = grid
-        self.n: Final = int(matrix.shape[0])
+        self.n = int(matrix.shape[0])
         if grid is not None and int(np.prod(grid)) != self.n:
             raise ShapeError(
                 f"the grid {grid} has {int(np.prod(grid))} points, the matrix {self.n} unknowns.",
                 where="Operator",
                 fix="give the grid whose row-major points are the unknowns.",
             )
-        self.entries: Final = (
-            None if isinstance(matrix, LinearOperator) else canonical(matrix, structure)
-        )
-        self.source: Final = matrix if self.entries is None else self.entries
-        self.structure: Final = _structure(self.entries, structure)
-        self._precondition_from: Final = (
+        self.entries = None if isinstance(matrix, LinearOperator) else canonical(matrix, structure)
+        self.source = matrix if self.entries is None else self.entries
+        self.structure = _structure(self.entries, structure)
+        self._precondition_from: Any = (
             None if precondition_from is None else canonical(precondition_from, None)
         )
         if self._precondition_from is not None and self._precondition_from.shape[0] != self.n:
@@ -276,9 +280,7 @@ def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return a is b or (a.shape == b.shape and bool(np.array_equal(a, b)))
 
 
-def _products(
-    matvec: Callable[[Array], Any], matmat: Callable[[Array], Any], v: Array
-) -> Array:
+def _products(matvec: Callable[[Array], Any], matmat: Callable[[Array], Any], v: Array) -> Array:
     product = matvec(v) if v.ndim == 1 else matmat(v)
     if np.iscomplexobj(product):
         raise StructureError(

@@ -74,7 +74,7 @@ class Checkpoint:
 
     def append(self, index: int, record: Record) -> None:
         """Write an evaluation; the states first, so that a record is never without them."""
-        states = {f"y_{i}": start.y for i, start in enumerate(record.starts)}
+        states: dict[str, Any] = {f"y_{i}": start.y for i, start in enumerate(record.starts)}
         solvers = np.array([start.solver.label for start in record.starts])
         write_atomically(
             self._states(index), lambda file: np.savez(file, solvers=solvers, **states)

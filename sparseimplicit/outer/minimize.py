@@ -26,10 +26,12 @@ MEMORY: Final = 10  # pairs kept by L-BFGS-B
 class Evaluation(Report):
     """One evaluation of loss and gradient at the upper level.
 
-    residuals are the worst over the lower-level problems. ``replayed`` comes from a checkpoint.
+    x_mean: mean of the parameter. residuals: the worst over the lower-level problems. replayed: it
+    comes from a checkpoint.
     """
 
     evaluation: int
+    x_mean: float
     value: float
     gradient_norm: float
     seconds: float
@@ -168,10 +170,10 @@ class _Run:
         # The loss scale keeps its first step, of length 1 in x, what it is.
         scale = abs(value) or 1.0
         first = _projected(x, gradient, bounds) / scale
-        known = {x.tobytes(): (value, gradient)}
+        evaluate, known = self.evaluate, {x.tobytes(): (value, gradient)}
 
         def scaled(z: Array) -> tuple[float, Array]:
-            value, gradient = known.pop(z.tobytes(), None) or self.evaluate(z.copy())
+            value, gradient = known.pop(z.tobytes()) if z.tobytes() in known else evaluate(z.copy())
             return value / scale, gradient / scale
 
         message, converged = "the gradient is zero at the start", True
@@ -230,9 +232,13 @@ class _Run:
             )
         if record.starts:
             self.starts = record.starts
-        norm = float(np.linalg.norm(record.gradient))
         return Evaluation(
-            evaluation=index, value=record.value, gradient_norm=norm, seconds=0.0, replayed=True
+            evaluation=index,
+            x_mean=float(x.mean()),
+            value=record.value,
+            gradient_norm=float(np.linalg.norm(record.gradient)),
+            seconds=0.0,
+            replayed=True,
         ), record.gradient
 
     def computed(self, index: int, x: Array, started: float) -> tuple[Evaluation, Array]:
@@ -259,14 +265,16 @@ class _Run:
         prepared = [h.report.preparation for h in found if h.report.preparation is not None]
         return Evaluation(
             evaluation=index,
+            x_mean=float(x.mean()),
             value=value,
             gradient_norm=float(np.linalg.norm(gradient)),
             seconds=time.perf_counter() - started,
             newton_iterations=sum(s.iterations for s in states),
             linear_iterations=sum(s.linear_iterations for s in states)
             + sum(a.iterations for a in adjoints),
-            analyses=sum(p.analyses for p in (*states, *prepared)),
-            factorizations=sum(p.factorizations for p in (*states, *prepared)),
+            analyses=sum(s.analyses for s in states) + sum(p.analyses for p in prepared),
+            factorizations=sum(s.factorizations for s in states)
+            + sum(p.factorizations for p in prepared),
             state_residual=max(s.residual_relative for s in states),
             adjoint_residual=max(a.residual for a in adjoints),
         ), gradient

@@ -84,7 +84,9 @@ def test_the_twin_itself_against_complex_steps():
         hessian[:, k] = twin.gradient(moved, w, EPSILON).imag / step
         energy = twin.energy(moved, w, EPSILON).imag / step
         assert energy == pytest.approx(twin.gradient(u, w, EPSILON)[k], abs=1e-13)
-    np.testing.assert_allclose(twin.hessian(u, w, EPSILON).toarray(), np.eye(20) + hessian, atol=1e-13)
+    np.testing.assert_allclose(
+        twin.hessian(u, w, EPSILON).toarray(), np.eye(20) + hessian, atol=1e-13
+    )
 
 
 def test_parallel_and_serial_give_the_same_bits(monkeypatch):

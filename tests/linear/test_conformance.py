@@ -42,7 +42,7 @@ class _NineTenths(PreparedMethod):
 def test_the_suite_finds_an_adjoint_that_is_not_transposed():
     issues = si.verify.conformance(_Wrong())
     assert any("nonsymmetric" in issue and "adjoint" in issue for issue in issues)
-    # The forward answer, nine tenths of the right one, is brought home by refinement, never believed.
+    # The forward answer, nine tenths of the right one, is refined, never believed.
     assert not any(issue.startswith("positive definite, csr: solve") for issue in issues)
 
 

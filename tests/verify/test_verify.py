@@ -30,9 +30,8 @@ def test_taylor_knows_a_linear_loss():
         state_jacobian=lambda x, y: 2 * sparse.eye_array(3),
         parameter_jacobian=lambda x, y: -sparse.eye_array(3),
     )
-    table = si.verify.taylor(
-        si.ImplicitFunction(linear), lambda x, y: (y.sum(), None, np.ones(3)), np.ones(3), y0=np.ones(3)
-    )  # fmt: skip
+    loss = lambda x, y: (y.sum(), None, np.ones(3))
+    table = si.verify.taylor(si.ImplicitFunction(linear), loss, np.ones(3), y0=np.ones(3))
     assert table.exact
     assert np.isnan(table.slope)
 

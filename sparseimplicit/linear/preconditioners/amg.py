@@ -13,7 +13,7 @@ from scipy import sparse
 
 from ...errors import MemoryBudgetExceeded, ShapeError
 from ..operator import Array, Operator
-from ..preconditioning import PreparedPreconditioner, Preconditioner, refuse_empty_rows
+from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_empty_rows
 
 # Symmetric sweeps on both sides: the cycle of a symmetric A is symmetric, and the cycle built on
 # the transposed levels is the transpose of the cycle.
@@ -71,7 +71,11 @@ class AMG(Preconditioner):
         # pyamg compares with absolute numbers: it gets a matrix of entries around 1.
         unit = 2.0 ** round(np.log2(np.max(np.abs(entries.data))))
         matrix = sparse.csr_matrix(
-            (entries.data / unit, entries.indices.astype(np.int32), entries.indptr.astype(np.int32)),
+            (
+                entries.data / unit,
+                entries.indices.astype(np.int32),
+                entries.indptr.astype(np.int32),
+            ),
             shape=entries.shape,
         )
         return _Hierarchy(self._build(matrix, operator), unit, operator.structure.symmetric)
@@ -85,9 +89,7 @@ class AMG(Preconditioner):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
             if not aggregate:
-                return pyamg.ruge_stuben_solver(
-                    matrix, presmoother=SMOOTHER, postsmoother=SMOOTHER
-                )
+                return pyamg.ruge_stuben_solver(matrix, presmoother=SMOOTHER, postsmoother=SMOOTHER)
             return pyamg.smoothed_aggregation_solver(
                 matrix,
                 B=candidates,

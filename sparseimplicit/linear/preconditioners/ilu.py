@@ -10,7 +10,7 @@ from scipy.sparse.linalg import spilu
 
 from ...errors import MemoryBudgetExceeded, SingularSystem
 from ..operator import Array, Operator
-from ..preconditioning import PreparedPreconditioner, Preconditioner
+from ..preconditioning import Preconditioner, PreparedPreconditioner
 
 
 class ILU(Preconditioner):

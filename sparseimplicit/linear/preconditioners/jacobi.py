@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..operator import Array, Operator
-from ..preconditioning import PreparedPreconditioner, Preconditioner, refuse_empty_rows
+from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_empty_rows
 
 
 class Jacobi(Preconditioner):

@@ -7,7 +7,7 @@ from typing import ClassVar
 from ...errors import StructureError
 from ..contract import PreparedSystem
 from ..operator import Array, Operator
-from ..preconditioning import PreparedPreconditioner, Preconditioner
+from ..preconditioning import Preconditioner, PreparedPreconditioner
 
 
 class Lagged(Preconditioner):

@@ -45,7 +45,9 @@ class CG(Solver):
             )
         self.preconditioner = preconditioner
         self.needs = Needs(
-            structure=Structure.SYMMETRIC, definite=True, entries=False,
+            structure=Structure.SYMMETRIC,
+            definite=True,
+            entries=False,
             preconditioning_entries=preconditioner is not None and preconditioner.entries,
         )
         self.max_iterations = max_iterations

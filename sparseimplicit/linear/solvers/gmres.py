@@ -12,7 +12,6 @@ from ..krylov import ColumnByColumn
 from ..operator import Array, Operator, norm
 from ..preconditioning import Preconditioner
 
-
 STAGNATION: Final = 0.99  # a cycle that leaves more of the residual than this is the last one
 
 

@@ -67,7 +67,7 @@ class _MinimumResidual(ColumnByColumn):
             nonlocal count
             count += 1
 
-        # scipy stops when ‖r‖ ≤ rtol (‖A‖ ‖x‖ + ‖b‖) in the norm of M: too early for ‖r‖ ≤ rtol ‖b‖.
+        # scipy stops when ‖r‖ ≤ rtol (‖A‖ ‖x‖ + ‖b‖) in the norm of M, too early for rtol ‖b‖.
         x, asked = np.zeros(n), rtol
         for _ in range(4):
             try:

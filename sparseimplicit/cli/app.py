@@ -1,0 +1,79 @@
+"""The commands as one application, and exit codes that a batch script can read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import click
+import typer
+
+from .. import __version__
+from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+from .gradient import gradient
+from .learn import learn
+
+OK: Final = 0
+BAD_INPUT: Final = 2
+UNCONVERGED: Final = 10
+SINGULAR: Final = 11
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="sparseimplicit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(learn)
+app.command()(gradient)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"sparseimplicit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _describe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Implicit differentiation for large sparse problems.
+
+    Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite.
+    """
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; errors go to standard error, never a traceback."""
+    try:
+        code = app(args=list(arguments), standalone_mode=False)
+    except SparseImplicitError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        return exit_code(error)
+    except click.ClickException as error:
+        error.show()
+        return BAD_INPUT
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("interrupted; what was written stays, and the same command resumes.", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return OK
+    return code if isinstance(code, int) else OK
+
+
+def exit_code(error: SparseImplicitError) -> int:
+    """Return the exit code for an error."""
+    if isinstance(error, NotConverged):
+        return UNCONVERGED
+    if isinstance(error, SingularSystem | NotPositiveDefinite):
+        return SINGULAR
+    return BAD_INPUT

@@ -1,0 +1,229 @@
+"""``sparseimplicit learn``: train the model that a file names on the images it names."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .. import __version__
+from .._optional import available
+from ..errors import ConfigError
+from ..imaging import Learned, add_noise, read_image
+from ..imaging import learn as train
+from ..imaging.figure import figure
+from ..linear import available_solvers
+from ..linear.operator import Array
+from ..outer import Evaluation
+from ..outer.checkpoint import write_atomically
+from .config import Config, read_config
+from .files import check_writable, write_array, write_json
+
+
+def learn(
+    config: Annotated[Path, typer.Argument(help="What to train on what: a TOML file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/learn"),
+    resume: Annotated[
+        bool, typer.Option(help="Go on from the checkpoint in --out, if there is one.")
+    ] = True,
+) -> None:
+    """Train a denoising model by implicit differentiation.
+
+    For example:
+
+    sparseimplicit learn scripts/demo.toml
+
+    sparseimplicit learn my.toml --out runs/7 --no-resume
+
+    Writes into --out: theta.npy, history.json, metrics.json, figure.png, config.toml (a copy) and
+    checkpoint/. A run that was killed goes on where it was when the same command is given again,
+    with the same result to the bit.
+
+    Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite.
+    """
+    started = time.perf_counter()
+    settings = read_config(config)
+    images = _read_images(config, settings)
+    checkpoint = _open_run(config, out, resume)
+    noisy = [
+        add_noise(image.truth, settings.noise.sigma, [settings.noise.seed, i])
+        for i, image in enumerate(images)
+    ]
+    with _Progress() as progress:
+        learned = train(
+            noisy,
+            [image.truth for image in images],
+            epsilon=settings.model.epsilon,
+            weight_map=settings.model.weight == "map",
+            start=settings.model.start,
+            bounds=(settings.training.bounds[0], settings.training.bounds[1]),
+            linear_solver=settings.solver.linear,
+            gradient_rtol=settings.training.gradient_rtol,
+            stop_rtol=settings.training.stop_rtol,
+            max_iterations=settings.training.max_iterations,
+            checkpoint=checkpoint,
+            callback=progress,
+        )
+    metrics = _metrics(images, learned, time.perf_counter() - started)
+    write_array(out / "theta.npy", learned.theta)
+    write_json(out / "history.json", {"history": [e.to_dict() for e in learned.result.history]})
+    write_json(out / "metrics.json", metrics)
+    _show(metrics, learned)
+    if available("matplotlib"):
+        picture = figure(
+            [image.name for image in images],
+            noisy,
+            [image.truth for image in images],
+            learned,
+        )
+        write_atomically(out / "figure.png", lambda file: file.write(picture))
+        typer.echo(f"wrote {out}/: theta.npy, history.json, metrics.json, figure.png")
+    else:
+        typer.echo(f"wrote {out}/: theta.npy, history.json, metrics.json")
+        typer.echo("no figure: pip install 'sparseimplicit[plot]' for it.", err=True)
+
+
+@dataclass(frozen=True)
+class _Image:
+    name: str
+    truth: Array
+
+
+def _read_images(config: Path, settings: Config) -> list[_Image]:
+    """Read everything that the work will need, before any of it."""
+    names = available_solvers()
+    if settings.solver.linear not in ("auto", *names):
+        raise ConfigError(
+            f"{config}: solver.linear = '{settings.solver.linear}' is no solver.",
+            fix=f"use 'auto' or one of {', '.join(names)}.",
+        )
+    folder = config.parent / settings.data.folder
+    images = []
+    for i, name in enumerate(settings.data.images):
+        try:
+            images.append(_Image(name, read_image(folder / name)))
+        except ConfigError as error:
+            raise error.at(f"{config}, data.images[{i}]") from error.__cause__
+    if settings.model.weight == "map" and len({image.truth.shape for image in images}) > 1:
+        raise ConfigError(
+            f"{config}: model.weight = 'map' needs images of one size.",
+            fix="crop them to one size, or learn one number.",
+        )
+    return images
+
+
+def _open_run(config: Path, out: Path, resume: bool) -> Path:
+    """Return the checkpoint folder of this run; refuse or clear that of another."""
+    check_writable(out)
+    checkpoint, copy = out / "checkpoint", out / "config.toml"
+    text = config.read_bytes()
+    held = checkpoint.is_dir() and any(checkpoint.iterdir())
+    if held and resume and (not copy.exists() or copy.read_bytes() != text):
+        raise ConfigError(
+            f"{out} holds the checkpoint of a run with another config.",
+            fix="choose another --out; or start over with --no-resume.",
+        )
+    if held and not resume:
+        for file in checkpoint.iterdir():
+            file.unlink()
+    write_atomically(copy, lambda file: file.write(text))
+    return checkpoint
+
+
+class _Progress:
+    """A line for every evaluation of the upper level, as it comes."""
+
+    header = "  evaluation         θ     objective   |gradient|   Newton   products   seconds"
+
+    def __enter__(self) -> _Progress:
+        typer.echo(self.header)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+
+    def __call__(self, e: Evaluation) -> None:
+        work = (
+            f"{'from the checkpoint':>29}"
+            if e.replayed
+            else f"{e.newton_iterations:7d} {e.linear_iterations:10d} {e.seconds:9.1f}"
+        )
+        typer.echo(
+            f"  {e.evaluation:10d} {e.x_mean:9.5f} {e.value:13.6f} {e.gradient_norm:12.3e}  {work}"
+        )
+        sys.stdout.flush()
+
+
+def _metrics(images: list[_Image], learned: Learned, seconds: float) -> dict[str, Any]:
+    result = learned.result
+    computed = [e for e in result.history if not e.replayed]
+    scores = [
+        {
+            "image": image.name,
+            "height": image.truth.shape[0],
+            "width": image.truth.shape[1],
+            "psnr_noisy": score.noisy,
+            "psnr_start": score.start,
+            "psnr_learned": score.learned,
+            "state_residual": solved.report.residual_relative,
+        }
+        for image, score, solved in zip(images, learned.scores, result.solved, strict=True)
+    ]
+    return {
+        "version": __version__,
+        "theta": learned.theta[0] if learned.theta.size == 1 else "theta.npy",
+        "weight": float(np.exp(learned.theta).mean()),
+        "objective": result.value,
+        "converged": result.converged,
+        "message": result.message,
+        "evaluations": len(result.history),
+        "state_solves": len(computed) * len(images),
+        "adjoint_solves": len(computed) * len(images),
+        "newton_iterations": sum(e.newton_iterations for e in computed),
+        "linear_iterations": sum(e.linear_iterations for e in computed),
+        "factorizations": sum(e.factorizations for e in computed),
+        "worst_state_residual": max((e.state_residual for e in computed), default=0.0),
+        "worst_adjoint_residual": max((e.adjoint_residual for e in computed), default=0.0),
+        "mean_psnr_noisy": float(np.mean([s.noisy for s in learned.scores])),
+        "mean_psnr_start": float(np.mean([s.start for s in learned.scores])),
+        "mean_psnr_learned": float(np.mean([s.learned for s in learned.scores])),
+        "images": scores,
+        "linear_solvers": sorted({s.report.linear_solver for s in result.solved}),
+        "seconds": seconds,
+    }
+
+
+def _show(metrics: dict[str, Any], learned: Learned) -> None:
+    table = Table(title="PSNR in dB", title_justify="left")
+    for name in ("image", "size"):
+        table.add_column(name)
+    for name in ("noisy", "at the start", "learned", "state residual"):
+        table.add_column(name, justify="right")
+    for row in metrics["images"]:
+        table.add_row(
+            row["image"],
+            f"{row['width']} × {row['height']}",
+            *(f"{row[key]:.2f}" for key in ("psnr_noisy", "psnr_start", "psnr_learned")),
+            f"{row['state_residual']:.1e}",
+        )
+    means = (metrics[f"mean_psnr_{key}"] for key in ("noisy", "start", "learned"))
+    table.add_row("mean", "", *(f"{value:.2f}" for value in means), end_section=True)
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    what = f"θ = {learned.theta[0]:.6f}, weight {np.exp(learned.theta[0]):.4f}"
+    if learned.theta.size > 1:
+        what = f"{learned.theta.size} weights, mean {metrics['weight']:.4f}"
+    typer.echo(
+        f"{what}: {metrics['message']}\n"
+        f"{metrics['state_solves']} states and {metrics['adjoint_solves']} adjoints in "
+        f"{metrics['newton_iterations']} Newton steps, {metrics['linear_iterations']} products and "
+        f"{metrics['factorizations']} factorizations by {', '.join(metrics['linear_solvers'])}; "
+        f"true residuals ≤ {metrics['worst_state_residual']:.1e} (state), "
+        f"{metrics['worst_adjoint_residual']:.1e} (adjoint); {metrics['seconds']:.1f} s"
+    )
