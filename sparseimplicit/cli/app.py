@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-import click
 import typer
 
 from .. import __version__
@@ -18,7 +17,6 @@ OK: Final = 0
 BAD_INPUT: Final = 2
 UNCONVERGED: Final = 10
 SINGULAR: Final = 11
-INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="sparseimplicit",
@@ -52,22 +50,15 @@ def _describe(
 def main(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; errors go to standard error, never a traceback."""
     try:
-        code = app(args=list(arguments), standalone_mode=False)
+        app(args=list(arguments), prog_name="sparseimplicit")
     except SparseImplicitError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return exit_code(error)
-    except click.ClickException as error:
-        error.show()
-        return BAD_INPUT
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("interrupted; what was written stays, and the same command resumes.", err=True)
-        return INTERRUPTED
+    except SystemExit as stop:  # how typer ends: after a command, --help, or wrong usage (2)
+        return stop.code if isinstance(stop.code, int) else OK
     except BrokenPipeError:  # the reader of a pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return OK
-    return code if isinstance(code, int) else OK
+    return OK
 
 
 def exit_code(error: SparseImplicitError) -> int:

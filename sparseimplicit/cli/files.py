@@ -70,7 +70,8 @@ def _read(path: Path, kinds: dict[str, Any]) -> Any:
 
 
 def _load_npz(path: Path) -> Any:
-    return sparse.load_npz(path)
+    with path.open("rb") as file:  # opened here: numpy leaves a damaged file open
+        return sparse.load_npz(file)
 
 
 def _load_mtx(path: Path) -> Any:
@@ -78,4 +79,5 @@ def _load_mtx(path: Path) -> Any:
 
 
 def _load_npy(path: Path) -> Array:
-    return np.asarray(np.load(path, allow_pickle=False))
+    with path.open("rb") as file:
+        return np.asarray(np.load(file, allow_pickle=False))

@@ -121,7 +121,7 @@ class Checkpoint:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparseimplicit.errors import ConfigError, ShapeError
+from sparseimplicit.imaging import add_noise, psnr, read_image
+
+
+def test_grey_colour_and_sixteen_bit(tmp_path):
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), grey)
+    Image.fromarray(np.stack([grey] * 3, axis=2)).save(tmp_path / "colour.png")
+    np.testing.assert_allclose(read_image(tmp_path / "colour.png"), grey, atol=1)
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    np.testing.assert_allclose(read_image(tmp_path / "deep.png"), grey, rtol=1e-12)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_files_that_are_no_images_are_named(tmp_path, content):
+    (tmp_path / "bad.png").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"bad\.png"):
+        read_image(tmp_path / "bad.png")
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_image(tmp_path / "none.png")
+
+
+def test_noise_is_what_it_says():
+    u = np.full((50, 60), 250.0)
+    f = add_noise(u, 25.0, [3, 1])
+    expected = 25.0 * np.random.default_rng([3, 1]).standard_normal((50, 60))
+    np.testing.assert_allclose(f - u, expected, atol=1e-12)
+    assert f.max() > 255  # not clipped
+
+
+def test_psnr():
+    u = np.zeros((10, 10))
+    assert psnr(u + 25.5, u) == pytest.approx(20.0)
+    assert psnr(u, u) == float("inf")
+    with pytest.raises(ShapeError):
+        psnr(u, u[:5])
