@@ -6,6 +6,13 @@ are independent, so that the same bits come out for any number of threads. Below
 machine and 10 to 20 ms on a busy one.
 """
 
+import os
 from typing import Final
 
 PARALLEL_ROWS: Final = 100_000
+
+# Threads of numba's OpenMP layer spin between parallel loops unless told to sleep. When other
+# processes want the cores too, that makes a denoising run 4 to 10 times slower (512², measured); on
+# an idle machine it gains nothing. OpenMP reads it when it is loaded: a program that loads it
+# before this package (scikit-sparse does) sets OMP_WAIT_POLICY itself. A setting of yours stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

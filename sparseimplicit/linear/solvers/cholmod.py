@@ -22,14 +22,17 @@ class Cholmod(Solver):
     Parameters
     ----------
     ordering : {"default", "amd", "metis", "nesdis", "natural"}
-        Fill-reducing permutation; ``default`` is CHOLMOD's own choice. In 2-D, AMD analyses six
-        times faster than METIS and factorizes 1.6 times slower; in 3-D, METIS halves the memory.
+        Fill-reducing permutation; ``default`` is CHOLMOD's own choice, mostly AMD. A 5-point
+        matrix of 1024² unknowns is analysed in 0.6 s by default, in 4.4 s with METIS, and
+        factorized in 2.3 or 2.1 s; in 3-D, at 64³, METIS saves 40 % of the memory.
 
     Notes
     -----
     Always supernodal: the simplicial L D Lᵀ takes indefinite matrices without a word. A pattern is
     compared in full before its analysis is used again: entries outside it would be dropped in
-    silence. Indices go to int64 where int32 cannot count the factor. Source: Chen, Davis, Hager,
+    silence. Indices go to int64 where int32 cannot count the factor. SuiteSparse 7 (scikit-sparse
+    0.5) with a threaded OpenBLAS starts threads upon threads: on 2 busy cores a factorization at
+    1024² took 3 to 43 s, and 2.3 s with ``OPENBLAS_NUM_THREADS=1``. Source: Chen, Davis, Hager,
     Rajamanickam 2008, ACM TOMS 35(3), 22.
     """
 
@@ -67,7 +70,7 @@ class Analysis:
     symbolic: Symbolic
 
     def fits(self, ordering: str, entries: Any) -> bool:
-        """Compare the whole pattern, 1 ns an entry, 1e-3 of a factorization at most."""
+        """Compare the whole pattern: at 1024², 13 ms on a busy machine, a factorization 2.3 s."""
         return ordering == self.ordering and all(
             mine.dtype == theirs.dtype and np.array_equal(mine, theirs)
             for mine, theirs in ((self.indptr, entries.indptr), (self.indices, entries.indices))

@@ -1,0 +1,45 @@
+"""What a benchmark says of the machine it ran on: cores, load, memory bandwidth, noise."""
+
+import os
+import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before anything loads OpenMP
+
+import numpy as np
+from numba import njit, prange
+
+
+@njit(parallel=True)
+def _triad(a, b, c):
+    for i in prange(a.size):
+        a[i] = b[i] + 3.0 * c[i]
+
+
+def bandwidth():
+    """Return the triad's bytes a second (24 bytes an element, arrays beyond the caches)."""
+    n = 20_000_000
+    a, b, c = np.zeros(n), np.ones(n), np.ones(n)
+    _triad(a, b, c)
+    return 24 * n / min(_seconds(lambda: _triad(a, b, c)) for _ in range(7))
+
+
+def noise():
+    """Return (slowest − fastest) / median of a fixed piece of work, run 9 times."""
+    x = np.random.default_rng(0).standard_normal(4_000_000)
+    times = [_seconds(lambda: np.sqrt(np.abs(x)).sum()) for _ in range(9)]
+    return (max(times) - min(times)) / float(np.median(times))
+
+
+def describe():
+    """Return one line for the head of a table."""
+    load = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} cores, load {load:.2f}, triad {bandwidth() / 1e9:.1f} GB/s, "
+        f"noise {100 * noise():.0f} % of a fixed piece of work"
+    )
+
+
+def _seconds(work):
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
