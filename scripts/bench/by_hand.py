@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
-from sksparse import cholmod
 
 
 @dataclass
@@ -57,6 +56,8 @@ class ByHand:
 
     def gradient(self, theta, rtol=1e-8):
         """Return L and dL/dθ."""
+        from sksparse import cholmod  # here: it loads OpenMP, whose settings come first
+
         u, symbolic, factor = self.f.ravel().copy(), None, None
         while True:
             started = time.perf_counter()

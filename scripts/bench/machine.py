@@ -3,8 +3,6 @@
 import os
 import time
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before anything loads OpenMP
-
 import numpy as np
 from numba import njit, prange
 

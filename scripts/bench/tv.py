@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from by_hand import ByHand
-from machine import describe  # isort: split - first: it says how threads wait
+from machine import describe
 from PIL import Image
 
 import sparseimplicit as si
