@@ -211,15 +211,26 @@ class SolvedState:
         Where the last Newton step left a factorization of A at the iterate before, it becomes the
         preconditioner of a Krylov method for A at y: full accuracy without a second factorization.
         """
-        a, last, solver = self._result.state_jacobian, self._result.last_system, self._result.solver
+        a, solver = self._result.state_jacobian, self._result.solver
+        last = self._result.last_system
         if last is None or last.report.factorizations == 0:
             return solver.prepare(a, analysis=self._result.analysis, because=self.report.because)
-        if last.operator.entries is not None and _same_values(last, a):
+        if not self._lags:
             return last
         krylov: type[CG] | type[GMRES] = CG if a.structure is Structure.POSITIVE_DEFINITE else GMRES
         lagged = krylov(preconditioner=Lagged(last), max_iterations=LAGGED_ITERATIONS)
         because = f"the factorization of the last Newton step ('{solver.label}') preconditions"
         return lagged.prepare(a, because=because)
+
+    @cached_property
+    def _lags(self) -> bool:
+        """Whether the last factorization is of another matrix than A at y."""
+        last = self._result.last_system
+        return (
+            last is not None
+            and last.report.factorizations > 0
+            and not _same_values(last, self._result.state_jacobian)
+        )
 
     def handover(self) -> Start:
         """Return what the next solve can start from, without the factorization."""
@@ -314,19 +325,15 @@ class SolvedState:
         where = f"SolvedState.{'adjoint' if transpose else 'jvp'}"
         try:
             try:
-                system = self.system
-                run = system.solve_adjoint if transpose else system.solve
+                run = self.system.solve_adjoint if transpose else self.system.solve
                 return run(b, rtol=rtol, start=start)
-            except (NotConverged, NotPositiveDefinite):
-                named = self._implicit.linear_solver != "auto"
-                lagged = self._result.last_system is not None and system.solver.label.endswith(
-                    Lagged.name
-                )
-                if named and not lagged:
+            except (NotConverged, NotPositiveDefinite) as error:
+                if not self._lags and self._implicit.linear_solver != "auto":
                     raise
+                after = f"'{self.system.solver.label}' failed: {type(error).__name__}"
             # The lagged factor was too far off, or auto's choice failed: prepare A at y itself.
-            ladder = Ladder(self._result.state_jacobian, self._implicit.linear_solver, rtol=rtol)
-            return ladder.solve(b, transpose=transpose)[0]
+            a, linear_solver = self._result.state_jacobian, self._implicit.linear_solver
+            return Ladder(a, linear_solver, rtol=rtol, after=after).solve(b, transpose=transpose)[0]
         except SparseImplicitError as error:
             raise error.at(where) from error.__cause__
 

@@ -159,6 +159,16 @@ class TestCounts:
         assert solved.preparation is None
         assert solved.system.operator.entries is not None
 
+    def test_a_lagged_factor_that_is_too_far_off_gives_way_and_it_is_said(self, monkeypatch):
+        monkeypatch.setattr("sparseimplicit.implicit.LAGGED_ITERATIONS", 1)
+        problem, f = charbonnier()
+        implicit = si.ImplicitFunction(problem, linear_solver="superlu")
+        solved = implicit.solve(3.0, f, rtol=1e-2)  # loose: the last step is far from the solution
+        h = si.hypergradient(tracking_loss(f), solved, rtol=1e-12)
+        assert h.report.adjoint.solver == "superlu"
+        assert "'cg+lagged' failed" in h.report.adjoint.because
+        assert h.report.adjoint.residual <= 1e-12
+
     def test_k_cotangents_are_one_solve(self, monkeypatch):
         problem, f = charbonnier()
         solved = si.ImplicitFunction(problem, linear_solver="superlu").solve(0.5, f)

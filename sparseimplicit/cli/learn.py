@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def learn(
     started = time.perf_counter()
     settings = read_config(config)
     images = _read_images(config, settings)
-    checkpoint = _open_run(config, out, resume)
+    checkpoint = _open_run(config, images, out, resume)
     noisy = [
         add_noise(image.truth, settings.noise.sigma, [settings.noise.seed, i])
         for i, image in enumerate(images)
@@ -119,22 +120,37 @@ def _read_images(config: Path, settings: Config) -> list[_Image]:
     return images
 
 
-def _open_run(config: Path, out: Path, resume: bool) -> Path:
-    """Return the checkpoint folder of this run; refuse or clear that of another."""
+def _open_run(config: Path, images: list[_Image], out: Path, resume: bool) -> Path:
+    """Return the checkpoint folder of this run; refuse or clear that of another.
+
+    A run is its config and its pixels: the same config on other images is another run.
+    """
     check_writable(out)
-    checkpoint, copy = out / "checkpoint", out / "config.toml"
+    checkpoint, stamp = out / "checkpoint", out / "checkpoint" / "run.sha256"
     text = config.read_bytes()
-    held = checkpoint.is_dir() and any(checkpoint.iterdir())
-    if held and resume and (not copy.exists() or copy.read_bytes() != text):
+    run = _fingerprint(text, images)
+    held = list(checkpoint.glob("*.npz"))
+    if held and resume and (not stamp.exists() or stamp.read_bytes() != run):
         raise ConfigError(
-            f"{out} holds the checkpoint of a run with another config.",
+            f"{out} holds the checkpoint of a run with another config or other images.",
             fix="choose another --out; or start over with --no-resume.",
         )
-    if held and not resume:
-        for file in checkpoint.iterdir():
+    if not resume:
+        for file in held:
             file.unlink()
-    write_atomically(copy, lambda file: file.write(text))
+    for name in ("theta.npy", "history.json", "metrics.json", "figure.png"):
+        (out / name).unlink(missing_ok=True)  # never beside the results of another run
+    write_atomically(out / "config.toml", lambda file: file.write(text))
+    write_atomically(stamp, lambda file: file.write(run))
     return checkpoint
+
+
+def _fingerprint(text: bytes, images: list[_Image]) -> bytes:
+    digest = hashlib.sha256(text)
+    for image in images:
+        digest.update(repr(image.truth.shape).encode())
+        digest.update(np.ascontiguousarray(image.truth).data)
+    return digest.hexdigest().encode()
 
 
 class _Progress:
@@ -189,8 +205,12 @@ def _metrics(images: list[_Image], learned: Learned, seconds: float) -> dict[str
         "newton_iterations": sum(e.newton_iterations for e in computed),
         "linear_iterations": sum(e.linear_iterations for e in computed),
         "factorizations": sum(e.factorizations for e in computed),
-        "worst_state_residual": max((e.state_residual for e in computed), default=0.0),
-        "worst_adjoint_residual": max((e.adjoint_residual for e in computed), default=0.0),
+        "worst_state_residual": max(
+            [e.state_residual for e in computed]
+            + [s.report.residual_relative for s in result.solved]
+        ),
+        # of what this process solved: None where all came from the checkpoint
+        "worst_adjoint_residual": max((e.adjoint_residual for e in computed), default=None),
         "mean_psnr_noisy": float(np.mean([s.noisy for s in learned.scores])),
         "mean_psnr_start": float(np.mean([s.start for s in learned.scores])),
         "mean_psnr_learned": float(np.mean([s.learned for s in learned.scores])),
@@ -219,11 +239,13 @@ def _show(metrics: dict[str, Any], learned: Learned) -> None:
     what = f"θ = {learned.theta[0]:.6f}, weight {np.exp(learned.theta[0]):.4f}"
     if learned.theta.size > 1:
         what = f"{learned.theta.size} weights, mean {metrics['weight']:.4f}"
+    adjoint = metrics["worst_adjoint_residual"]
+    worst = "none solved now" if adjoint is None else f"{adjoint:.1e}"
     typer.echo(
         f"{what}: {metrics['message']}\n"
         f"{metrics['state_solves']} states and {metrics['adjoint_solves']} adjoints in "
         f"{metrics['newton_iterations']} Newton steps, {metrics['linear_iterations']} products and "
         f"{metrics['factorizations']} factorizations by {', '.join(metrics['linear_solvers'])}; "
         f"true residuals ≤ {metrics['worst_state_residual']:.1e} (state), "
-        f"{metrics['worst_adjoint_residual']:.1e} (adjoint); {metrics['seconds']:.1f} s"
+        f"{worst} (adjoint); {metrics['seconds']:.1f} s"
     )

@@ -15,12 +15,14 @@ from ..linear.operator import Array
 def read_image(path: str | Path) -> Array:
     """Read an image as grey levels 0 to 255, float64 (h, w).
 
-    Colour is converted by ITU-R 601 luma; 16-bit images are scaled by 255/65535.
+    Colour is converted by ITU-R 601 luma; 16-bit images are scaled by 255/65535; floating-point
+    ones are taken as they are.
 
     Raises
     ------
     ConfigError
-        If the file is missing, empty or no image, with its name.
+        If the file is missing, empty, no image, too large for Pillow, or if a pixel is not finite
+        or outside 0 to 255; with its name.
     MissingBackend
         Without the extra ``imaging``.
     """
@@ -28,15 +30,26 @@ def read_image(path: str | Path) -> Array:
     try:
         with pillow.open(path) as image:
             if image.mode.startswith("I"):  # 16 bit
-                return np.asarray(image, dtype=np.float64) * (255.0 / 65535.0)
-            return np.asarray(image.convert("L"), dtype=np.float64)
+                levels = np.asarray(image, dtype=np.float64) * (255.0 / 65535.0)
+            else:  # 'F' is not converted: that would round it and turn NaN into 0
+                levels = np.asarray(
+                    image if image.mode == "F" else image.convert("L"), dtype=np.float64
+                )
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist.", fix="check the path.") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
         raise ConfigError(
             f"{path} cannot be read as an image: {error}.",
             fix="give a PNG, JPEG, TIFF or other file that Pillow reads.",
         ) from error
+    wrong = ~((levels >= 0.0) & (levels <= 255.0))
+    if wrong.any():
+        i, j = np.unravel_index(int(np.argmax(wrong)), levels.shape)
+        raise ConfigError(
+            f"{path} has grey level {levels[i, j]} at pixel ({i}, {j}), outside 0 to 255.",
+            fix="scale it to 0 to 255, or save it as 8 or 16 bit; repair NaN and infinity.",
+        )
+    return levels
 
 
 def add_noise(image: Any, sigma: float, seed: int | list[int]) -> Array:

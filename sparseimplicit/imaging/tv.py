@@ -44,8 +44,10 @@ def total_variation(
     Source: Rudin, Osher, Fatemi 1992; Kunisch and Pock 2013 for the learning.
     """
     f = checked_image(noisy, "noisy")
-    if not epsilon > 0:
-        raise ShapeError(f"epsilon must be positive, got {epsilon}.", where="total_variation")
+    if not 0 < epsilon < np.inf:
+        raise ShapeError(
+            f"epsilon must be positive and finite, got {epsilon}.", where="total_variation"
+        )
     return _TotalVariation(f, float(epsilon), weight_map).problem()
 
 

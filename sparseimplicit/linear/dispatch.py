@@ -29,13 +29,17 @@ PROBE_STEPS: Final = 12
 
 @dataclass(frozen=True)
 class Candidate:
-    """One method weighed: seconds to prepare, seconds a solve, bytes, and why (not)."""
+    """One method weighed: seconds and bytes predicted, and why (not).
+
+    missing: it is impossible only for want of its backend.
+    """
 
     solver: str
     seconds: float
     bytes: int
     because: str
     possible: bool = True
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,22 @@ def choose(
     )
     for candidate in candidates:
         if candidate.possible and candidate.bytes <= budget:
-            return Choice(solver_named(candidate.solver), candidate.because, candidates)
+            because = candidate.because + _missed(candidate, candidates)
+            return Choice(solver_named(candidate.solver), because, candidates)
     lines = "\n".join(f"    {c.solver}: {c.bytes / 2**20:.0f} MiB, {c.because}" for c in candidates)
     raise MemoryBudgetExceeded(
         f"no solver fits {operator!r} into {budget / 2**20:.0f} MiB:\n{lines}",
         where="linear.choose",
         fix="give the job more memory, or the matrix as a LinearOperator.",
+    )
+
+
+def _missed(chosen: Candidate, candidates: tuple[Candidate, ...]) -> str:
+    """Say so where a backend that is not installed would have been the better choice."""
+    return "".join(
+        f"; '{c.solver}' would be faster, but {c.because}"
+        for c in candidates
+        if not c.possible and c.missing and c.seconds < chosen.seconds
     )
 
 
@@ -160,10 +174,17 @@ class Ladder:
     """
 
     def __init__(
-        self, operator: Operator, linear_solver: str | Solver, *, solves: int = 1, rtol: float
+        self,
+        operator: Operator,
+        linear_solver: str | Solver,
+        *,
+        solves: int = 1,
+        rtol: float,
+        after: str = "",
     ) -> None:
         self.operator = operator
         self.rtol = rtol
+        self._after = after  # what failed before, for the report
         self._steps: list[tuple[Solver, str]]
         if linear_solver == "auto":
             choice = choose(operator, solves=solves, rtol=rtol)
@@ -177,7 +198,7 @@ class Ladder:
 
     def solve(self, b: Any, *, transpose: bool = False) -> tuple[LinearSolution, PreparedSystem]:
         """Solve, stepping on where a method fails; return what solved it too."""
-        failed = ""
+        failed = f"; {self._after}" if self._after else ""
         for step, (solver, because) in enumerate(self._steps):
             try:
                 system = solver.prepare(self.operator, because=because + failed)
@@ -206,7 +227,7 @@ def _candidates(operator: Operator, solves: int, rtol: float) -> list[Candidate]
         "superlu",
         SUPERLU_FACTOR * direct,
         int(28 * fill),
-        f"sparse LU with about {fill / 1e6:.0f}e6 entries a factor",
+        f"sparse LU with about {fill / 1e6:.1f}e6 entries a factor",
         possible=fill < 2**30,
     )
     if not operator.structure.symmetric:
@@ -230,10 +251,10 @@ def _candidates(operator: Operator, solves: int, rtol: float) -> list[Candidate]
     return [
         Candidate("cg+jacobi", solves * steps * product, 60 * n,
                   f"{word}; condition ≳ {spread:.0f}, about {steps:.0f} products"),
-        Candidate("cholmod", direct, int(20 * fill) if have else 0,
-                  f"{word}; about {fill / 1e6:.0f}e6 entries in the factor"
-                  if have else "scikit-sparse is not installed: pip install "
-                  "'sparseimplicit[cholmod]'", possible=have),
+        Candidate("cholmod", direct, int(20 * fill),
+                  f"{word}; about {fill / 1e6:.1f}e6 entries in the factor" if have else
+                  "scikit-sparse is not installed: pip install 'sparseimplicit[cholmod]'",
+                  possible=have, missing=not have),
         lu,
         Candidate("cg+amg", AMG_SETUP * nnz / 7 + solves * amg * AMG_CYCLE * product, 500 * n,
                   f"{word}; iterations independent of the size", possible=n > 5000),

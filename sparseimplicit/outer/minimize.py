@@ -169,14 +169,22 @@ class _Run:
         # L-BFGS-B's tests are absolute: scaled by the first loss and gradient they are relative.
         # The loss scale keeps its first step, of length 1 in x, what it is.
         scale = abs(value) or 1.0
-        first = _projected(x, gradient, bounds) / scale
-        evaluate, known = self.evaluate, {x.tobytes(): (value, gradient)}
+        first = _projected(x, gradient / scale, bounds)
+        known = {x.tobytes(): (value, gradient)}
 
         def scaled(z: Array) -> tuple[float, Array]:
-            value, gradient = known.pop(z.tobytes()) if z.tobytes() in known else evaluate(z.copy())
+            if z.tobytes() in known:
+                value, gradient = known.pop(z.tobytes())
+                return value / scale, gradient / scale
+            value, gradient = self.evaluate(z.copy())
+            # L-BFGS-B looks at accepted points only, and near the solution accepts by differences
+            # of losses that are as small as the solver's tolerance.
+            if _projected(z, gradient / scale, bounds) <= stop_rtol * first and self.ties(value):
+                self.best = (value, z.copy())
+                raise _Stopped("the projected gradient fell to stop_rtol of its first", True)
             return value / scale, gradient / scale
 
-        message, converged = "the gradient is zero at the start", True
+        message, converged = "the projected gradient is zero at the start", True
         if first > 0:
             try:
                 result = scipy.optimize.minimize(
@@ -184,9 +192,9 @@ class _Run:
                     options={"gtol": stop_rtol * first, "ftol": 1e-12, "maxcor": MEMORY,
                              "maxiter": max_iterations, "maxfun": 10 * max_iterations},
                 )  # fmt: skip
-                message, converged = str(result.message), bool(result.success)
-            except _Stopped:
-                message, converged = "the callback asked to stop", False
+                message, converged = str(result.message).lower(), bool(result.success)
+            except _Stopped as stop:
+                message, converged = stop.args
         assert self.best is not None  # noqa: S101 - the first evaluation set it
         best_value, best_x = self.best
         solved = tuple(self.solve(best_x))
@@ -194,6 +202,11 @@ class _Run:
             best_x, best_value, solved if several else solved[0], tuple(self.history), converged,
             message,
         )  # fmt: skip
+
+    def ties(self, value: float) -> bool:
+        """Tell whether a loss is the best, or differs from it by no more than its accuracy."""
+        assert self.best is not None  # noqa: S101 - the first evaluation set it
+        return value <= self.best[0] + self.rtol * abs(self.best[0])
 
     def solve(self, x: Array) -> list[SolvedState]:
         return [
@@ -217,7 +230,7 @@ class _Run:
             try:
                 self.callback(evaluation)
             except StopIteration as stop:
-                raise _Stopped from stop
+                raise _Stopped("the callback asked to stop", False) from stop
         return evaluation.value, gradient
 
     def replayed(self, index: int, x: Array) -> tuple[Evaluation, Array]:
@@ -281,7 +294,7 @@ class _Run:
 
 
 class _Stopped(Exception):
-    """The callback raised StopIteration; scipy's own handling of that differs by version."""
+    """Ends scipy's loop, with a message and whether it converged."""
 
 
 def _bounds(bounds: Any, x: Array) -> scipy.optimize.Bounds | None:

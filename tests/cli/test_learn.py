@@ -123,6 +123,40 @@ def test_the_checkpoint_of_another_config_is_refused(job, capsys):
     assert run(job, "--no-resume") == 0
 
 
+def test_the_checkpoint_of_other_images_is_refused(job, capsys):
+    """The config is the same to the byte; the state it led to belongs to the old pixels."""
+    assert run(job) == 0
+    theta = np.load(job / "out" / "theta.npy")
+    with Image.open(DATASETS / "spacecraft.png") as image:
+        image.crop((120, 100, 192, 160)).save(job / "b.png")
+    assert run(job) == 2
+    assert "other images" in capsys.readouterr().err
+    np.testing.assert_array_equal(np.load(job / "out" / "theta.npy"), theta)  # nothing touched
+    assert run(job, "--no-resume") == 0
+    assert np.load(job / "out" / "theta.npy")[0] != theta[0]
+
+
+def test_a_finished_run_given_again_solves_nothing_and_says_so(job, capsys):
+    assert run(job) == 0
+    first = json.loads((job / "out" / "metrics.json").read_text())
+    capsys.readouterr()
+    assert run(job) == 0
+    again = json.loads((job / "out" / "metrics.json").read_text())
+    assert again["theta"] == first["theta"]
+    assert again["adjoint_solves"] == 0
+    assert again["worst_adjoint_residual"] is None
+    assert 0.0 < again["worst_state_residual"] <= 1e-6
+    assert "none solved now (adjoint)" in capsys.readouterr().out
+
+
+def test_no_result_of_an_earlier_run_stays_beside_a_new_one(job, monkeypatch):
+    assert run(job) == 0
+    assert (job / "out" / "figure.png").exists()
+    monkeypatch.setattr("sparseimplicit.cli.learn.available", lambda module: False)
+    assert run(job, "--no-resume") == 0
+    assert not (job / "out" / "figure.png").exists()
+
+
 def test_a_killed_process_resumes_to_the_same_bits(job):
     command = [sys.executable, "-m", "sparseimplicit", "learn", str(job / "job.toml"), "--out"]
     whole = subprocess.run([*command, str(job / "whole")], capture_output=True, text=True)

@@ -25,6 +25,30 @@ def test_files_that_are_no_images_are_named(tmp_path, content):
         read_image(tmp_path / "none.png")
 
 
+@pytest.mark.parametrize("level", [np.nan, np.inf, -1.0, 255.5])
+def test_floating_point_images_are_read_exactly_or_refused(tmp_path, level):
+    levels = np.full((4, 5), 0.3, dtype=np.float32)
+    Image.fromarray(levels).save(tmp_path / "float.tiff")
+    np.testing.assert_array_equal(read_image(tmp_path / "float.tiff"), levels)
+    levels[1, 2] = level
+    Image.fromarray(levels).save(tmp_path / "float.tiff")
+    with pytest.raises(ConfigError, match=r"float\.tiff .* pixel \(1, 2\)"):
+        read_image(tmp_path / "float.tiff")
+
+
+def test_integers_wider_than_16_bit_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 5), 100_000, dtype=np.int32)).save(tmp_path / "wide.tiff")
+    with pytest.raises(ConfigError, match=r"wide\.tiff"):
+        read_image(tmp_path / "wide.tiff")
+
+
+def test_an_image_too_large_for_pillow_is_named(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((4, 5), dtype=np.uint8)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    with pytest.raises(ConfigError, match=r"large\.png"):
+        read_image(tmp_path / "large.png")
+
+
 def test_noise_is_what_it_says():
     u = np.full((50, 60), 250.0)
     f = add_noise(u, 25.0, [3, 1])

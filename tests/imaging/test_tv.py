@@ -128,5 +128,7 @@ def test_wrong_parameters():
     _, f = cropped()
     with pytest.raises(ShapeError, match="epsilon"):
         total_variation(f, epsilon=0.0)
+    with pytest.raises(ShapeError, match="epsilon"):
+        total_variation(f, epsilon=float("inf"))
     with pytest.raises(ShapeError, match="2 entries"):
         si.ImplicitFunction(total_variation(f)).solve(np.zeros(2), f.ravel())

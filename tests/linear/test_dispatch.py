@@ -95,3 +95,28 @@ def test_transposed_solve():
     b = np.arange(36.0)
     x = si.linear.solve(a, b, transpose=True).value
     np.testing.assert_allclose(a.T @ x, b, atol=1e-7)
+
+
+def test_a_missing_backend_that_would_be_faster_is_said(monkeypatch):
+    monkeypatch.setattr("sparseimplicit.linear.dispatch.available", lambda module: False)
+    choice = choose(Operator(laplacian(200, 200, 1e-4), SPD), solves=1000)
+    assert choice.solver.label == "superlu"
+    assert "sparseimplicit[cholmod]" in choice.because
+    assert "sparseimplicit[cholmod]" in str(choice)
+
+
+class _Entry:
+    name = "theirs"
+    value = "their.package:Solver"
+
+    def load(self):
+        return SuperLU
+
+
+def test_solvers_of_installed_packages_are_found(monkeypatch):
+    from sparseimplicit.linear import registry
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [_Entry()])
+    assert "theirs" in si.available_solvers()
+    solution = si.linear.solve(sparse.eye_array(3) * 2, np.ones(3), solver="theirs")
+    np.testing.assert_allclose(solution.value, 0.5)
