@@ -32,19 +32,22 @@ def figure(
     rows = min(len(names), ROWS)
     sheet = drawing.Figure(figsize=(9.0, 2.9 * rows + 3.0), layout="constrained")
     canvas.FigureCanvasAgg(sheet)
-    grid = sheet.add_gridspec(rows + 1, 3, height_ratios=[2.9] * rows + [2.6])
+    # Apart, so that the labels of the plots do not push the columns of images asunder.
+    images, plots = sheet.subfigures(2, 1, height_ratios=[2.9 * rows, 2.8])
     for i in range(rows):
-        _images(sheet, grid, i, names[i], noisy[i], truth[i], learned)
-    _objective(sheet.add_subplot(grid[rows, :2]), learned)
-    _scores(sheet.add_subplot(grid[rows, 2]), learned)
+        _images(images, (rows, i), names[i], noisy[i], truth[i], learned)
+    left, right = plots.subplots(1, 2, width_ratios=[2, 1])
+    _objective(left, learned)
+    _scores(right, learned)
     held = io.BytesIO()
     sheet.savefig(held, format="png", dpi=110)
     return held.getvalue()
 
 
 def _images(
-    sheet: Any, grid: Any, row: int, name: str, noisy: Array, truth: Array, learned: Learned
+    sheet: Any, place: tuple[int, int], name: str, noisy: Array, truth: Array, learned: Learned
 ) -> None:
+    rows, row = place
     score = learned.scores[row]
     window = _detail(truth)
     shown = (
@@ -53,7 +56,7 @@ def _images(
         (truth, "truth"),
     )
     for column, (image, title) in enumerate(shown):
-        axes = sheet.add_subplot(grid[row, column])
+        axes = sheet.add_subplot(rows, 3, 3 * row + column + 1)
         axes.imshow(image[window], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title, fontsize=8)
         axes.set_axis_off()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.io
 from scipy import sparse
-from sparseimplicit.cli.app import app, main
 from typer.testing import CliRunner
 
+from sparseimplicit.cli.app import app, main
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 
 A = convection_diffusion(6, 7)
