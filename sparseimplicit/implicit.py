@@ -31,7 +31,7 @@ from .linear import (
     Structure,
     resolve,
 )
-from .linear.contract import check_rtol
+from .linear.checks import check_rtol
 from .linear.dispatch import Ladder
 from .linear.memory import available_bytes
 from .linear.operator import Array, norm

@@ -1,21 +1,12 @@
 """Linear systems: a matrix, a solver, a prepared system, a solution with its report."""
 
-from .contract import (
-    Attempt,
-    LinearSolution,
-    Needs,
-    PreparationReport,
-    PreparedMethod,
-    PreparedSystem,
-    Reason,
-    Solver,
-    SolveReport,
-)
+from .contract import Attempt, Needs, PreparedMethod, PreparedSystem, Solver
 from .dispatch import Candidate, Choice, choose, prepare, resolve, solve
 from .operator import Operator, Structure
 from .preconditioners import AMG, ILU, Jacobi, Lagged
 from .preconditioning import Preconditioner, PreparedPreconditioner
 from .registry import available_solvers, register_solver, solver_named
+from .reports import LinearSolution, PreparationReport, Reason, SolveReport
 from .solvers import CG, GMRES, MINRES, Cholmod, Dense, SuperLU
 
 __all__ = [

@@ -9,45 +9,29 @@ again while that helps, time is taken, and the report is written.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import (
-    MemoryBudgetExceeded,
-    NonFinite,
-    NotConverged,
-    NotPositiveDefinite,
     ShapeError,
     SingularSystem,
-    SparseImplicitError,
     StructureError,
 )
-from ..report import Report
+from .checks import backend_errors, check_rtol, checked_columns
 from .operator import Array, Operator, Structure, column_norms, norm
 from .preconditioning import PreparedPreconditioner
+from .reports import LinearSolution, PreparationReport, Reason, SolveReport, failure
 
-# A direct solve with a random right-hand side that grows it by more than this, in units of
-# 1/(‖A‖ √n), proves the matrix singular to working precision: a condition number above 1e14
-# leaves no digit that one would call a gradient.
+# Of the equilibrated matrix, ‖A‖ ‖A⁻¹z‖ √n / ‖z‖ for a random z above this proves it singular to
+# working precision: a condition number above 1e14 leaves no digit that one would call a gradient.
 SINGULAR_GROWTH: Final = 1e14
 MAX_REFINEMENTS: Final = 10
-
-
-class Reason(enum.Enum):
-    """Why a solve stopped."""
-
-    CONVERGED = "the true residual met its tolerance"
-    MAX_ITERATIONS = "the iterations allowed were used up"
-    STAGNATED = "the true residual no longer fell"
-    NEGATIVE_CURVATURE = "a direction of curvature ≤ 0 was met"
 
 
 @dataclass(frozen=True)
@@ -73,55 +57,6 @@ class Attempt:
     value: Array
     iterations: int = 0
     reason: Reason = Reason.CONVERGED
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparationReport(Report):
-    """What preparing a matrix took.
-
-    analyses, factorizations: numbers of symbolic analyses and numeric factorizations (or
-    hierarchies) made. reused: what was taken over from a neighbouring matrix.
-    """
-
-    solver: str
-    because: str = ""
-    n: int
-    nonzeros: int | None
-    analyses: int = 0
-    factorizations: int = 0
-    reused: str | None = None
-    bytes_estimate: int | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SolveReport(Report):
-    """What a solve did, and how well: residuals are recomputed, ‖b − A x‖ / ‖b‖, worst column.
-
-    condition_at_least: a measured lower bound of the condition number (direct methods).
-    """
-
-    solver: str
-    because: str = ""
-    transposed: bool
-    columns: int
-    rtol: float
-    residual_before: float
-    residual: float
-    converged: bool
-    reason: Reason
-    iterations: int
-    refinements: int
-    condition_at_least: float | None = None
-    seconds: float
-
-
-@dataclass(frozen=True)
-class LinearSolution:
-    """The answer of a solve, `value` of the shape of b, and its `report`."""
-
-    value: Array
-    report: SolveReport
 
 
 class PreparedMethod(ABC):
@@ -324,26 +259,30 @@ class PreparedSystem:
         return LinearSolution(value, report)
 
     def _with_probe(
-        self, b: Array, apply: Callable[[Array, Array], Attempt], rtol: Array
+        self, b: Array, rtol: Array, apply: Callable[[Array, Array], Attempt], transposed: bool
     ) -> Attempt:
         """Run a direct method, its first time with one random column more to measure ‖A⁻¹‖.
 
-        ‖A‖ ‖A⁻¹z‖ / ‖z‖ is a lower bound of the condition number. It costs one column of the
-        first solve, and unmasks a singular matrix that a factorization with a pivot of rounding
-        size let pass: its residual can be small while the answer is arbitrary along the null
-        vector.
+        ‖Ã‖ ‖Ã⁻¹z‖ / ‖z‖ is a lower bound of the condition number of the equilibrated Ã, which
+        units do not change. It costs one column of the first solve, and unmasks a singular matrix
+        that a factorization with a pivot of rounding size let pass: its residual can be small
+        while the answer is arbitrary along the null vector.
         """
         if self._condition is not None or not self.method.direct:
             return apply(b, rtol)
-        probe = np.random.default_rng(0).standard_normal(self.operator.n)
-        probe /= np.linalg.norm(probe)
-        attempt = apply(np.column_stack([b, probe]), np.append(rtol, 1.0))
-        growth = norm(attempt.value[:, -1]) * self.operator.size_estimate()
+        rows, columns, size = self.operator.equilibration()
+        if transposed:
+            rows, columns = columns, rows
+        probe = rows * np.random.default_rng(0).standard_normal(self.operator.n)
+        length = norm(probe)
+        attempt = apply(np.column_stack([b, probe / length]), np.append(rtol, 1.0))
+        root = np.sqrt(self.operator.n)
+        growth = size * norm(columns * attempt.value[:, -1]) * (length / root)
         self._condition = growth
-        if not np.isfinite(growth) or growth * np.sqrt(self.operator.n) > SINGULAR_GROWTH:
+        if not growth * root <= SINGULAR_GROWTH:
             raise SingularSystem(
-                "the matrix is singular to working precision: a random right-hand side of norm 1 "
-                f"is answered by one of norm {growth:.1e}/‖A‖.",
+                "the matrix is singular to working precision: its condition number, rows and "
+                f"columns brought to size 1, is at least {growth:.1e}.",
                 where=f"solver '{self.solver.label}'",
                 fix="fix the gauge (a pinned unknown, a mean value), or add the missing term; an "
                 "empty or dependent row is the usual cause.",
@@ -361,6 +300,7 @@ class _Refinement:
     def __init__(self, system: PreparedSystem, transposed: bool) -> None:
         operator, method = system.operator, system.method
         self.system = system
+        self.transposed = transposed
         self.apply = operator.apply_transpose if transposed else operator.apply
         self.attempt = method._solve_adjoint if transposed else method._solve
         self.value: Array = np.zeros(0)
@@ -404,7 +344,8 @@ class _Refinement:
         # 0.9: the recursive residual of a Krylov method drifts from the true one.
         goal = np.minimum(0.9 * rtol / size, 0.5)
         with backend_errors(f"solver '{self.system.solver.label}', solve"):
-            result = self.system._with_probe(np.ascontiguousarray(left / size), self.attempt, goal)
+            b = np.ascontiguousarray(left / size)
+            result = self.system._with_probe(b, goal, self.attempt, self.transposed)
         self.iterations += result.iterations
         if np.isfinite(result.value).all():
             x[:, active] += result.value * size
@@ -425,27 +366,6 @@ class _Empty(PreparedMethod):
         return Attempt(b)
 
 
-@contextmanager
-def backend_errors(where: str) -> Iterator[None]:
-    """Turn what a backend raises into an error of ours: the last resort, after a plug-in's own."""
-    try:
-        yield
-    except SparseImplicitError:
-        raise
-    except MemoryError as error:
-        raise MemoryBudgetExceeded(
-            f"memory ran out ({error}).",
-            where=where,
-            fix="use a solver that needs less: 'cg+jacobi', 'cg+amg', 'gmres'.",
-        ) from error
-    except (ArithmeticError, RuntimeError, ValueError, np.linalg.LinAlgError) as error:
-        raise SparseImplicitError(
-            f"the backend failed: {type(error).__name__}: {error}",
-            where=where,
-            fix="try another solver; if the matrix is sound, this is a bug worth reporting.",
-        ) from error
-
-
 def check_needs(label: str, needs: Needs, operator: Operator) -> None:
     """Refuse a matrix that a method is not right for."""
     if needs.entries and operator.entries is None:
@@ -463,68 +383,6 @@ def check_needs(label: str, needs: Needs, operator: Operator) -> None:
             fix="declare Operator(A, structure=Structure.POSITIVE_DEFINITE) if it is so, or use "
             "'superlu' or 'gmres'.",
         )
-
-
-def check_rtol(rtol: float, where: str) -> None:
-    """Refuse a tolerance that is not a positive number."""
-    if not isinstance(rtol, int | float | np.number) or not 0 < float(rtol) < np.inf:
-        raise ShapeError(
-            f"rtol must be a positive number, got {rtol!r}.",
-            where=where,
-            fix="it bounds the relative residual; 1e-8 is the default.",
-        )
-
-
-def checked_columns(b: Any, n: int, name: str, where: str) -> Array:
-    """Return b (n,) or (n, k) as a new C-ordered float64 array (n, k); refuse all else."""
-    if np.iscomplexobj(b):
-        raise ShapeError(
-            f"{name} is complex; systems here are real.",
-            where=where,
-            fix="solve for real and imaginary part, as two columns.",
-        )
-    try:
-        rhs = np.array(b, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{name} is no array of numbers ({error}).", where=where) from error
-    if rhs.ndim not in (1, 2) or rhs.shape[0] != n:
-        raise ShapeError(
-            f"{name} has shape {np.shape(b)}; the matrix has {n} unknowns.",
-            where=where,
-            fix=f"give shape ({n},), or ({n}, k) for k columns.",
-        )
-    if not np.isfinite(rhs).all():
-        place = np.unravel_index(int(np.argmin(np.isfinite(rhs))), rhs.shape)
-        raise NonFinite(
-            f"{name} holds {rhs[place]} at {tuple(int(i) for i in place)}.",
-            where=where,
-            fix="find where it was computed: a division, root or logarithm near 0, or a bad input.",
-        )
-    return rhs.reshape(n, -1) if n else rhs.reshape(0, rhs.shape[1] if rhs.ndim == 2 else 1)
-
-
-def failure(report: SolveReport, best: Array, where: str) -> Exception:
-    """Return the error for a solve that missed its tolerance."""
-    if report.reason is Reason.NEGATIVE_CURVATURE:
-        error: Exception = NotPositiveDefinite(
-            "the matrix is not positive definite: a search direction of curvature ≤ 0 was met "
-            f"after {report.iterations} iterations.",
-            where=f"{where}, residual {report.residual:.1e} (rtol {report.rtol:.1e})",
-            fix="at an argmin: y is no strict minimiser, lower the `rtol` of the forward solve; "
-            "otherwise declare Structure.SYMMETRIC, which selects MINRES or a direct solver.",
-        )
-    else:
-        error = NotConverged(
-            f"the linear solve stopped at a true relative residual of {report.residual:.1e}, its "
-            f"rtol is {report.rtol:.1e}: {report.reason.value} ({report.iterations} iterations).",
-            best=best,
-            report=report,
-            where=where,
-            fix="use a better preconditioner ('cg+amg', 'gmres+ilu') or a direct solver, raise "
-            "rtol or max_iterations; an rtol near 1e-16 times the condition number is out of "
-            "reach.",
-        )
-    return error
 
 
 def _declared(matrix: Any, neighbour: Operator) -> Structure | None:

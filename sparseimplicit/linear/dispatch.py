@@ -9,10 +9,11 @@ import numpy as np
 
 from .._optional import available
 from ..errors import MemoryBudgetExceeded, NotConverged, NotPositiveDefinite
-from .contract import LinearSolution, PreparedSystem, Solver
+from .contract import PreparedSystem, Solver
 from .memory import available_bytes
 from .operator import Operator, Structure
 from .registry import solver_named
+from .reports import LinearSolution
 
 # Measured on two Zen 4 cores; they decide between methods that differ by factors, no more.
 SECONDS_PER_PRODUCT_ENTRY: Final = 1.0e-9  # CSR product, out of cache

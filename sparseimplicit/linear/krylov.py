@@ -6,9 +6,10 @@ from abc import abstractmethod
 
 import numpy as np
 
-from .contract import Attempt, PreparedMethod, Reason
+from .contract import Attempt, PreparedMethod
 from .operator import Array, Operator
 from .preconditioning import PreparedPreconditioner
+from .reports import Reason
 
 
 class ColumnByColumn(PreparedMethod):

@@ -111,6 +111,21 @@ def test_a_singular_matrix_with_a_compatible_right_hand_side_gets_no_arbitrary_a
         solver.prepare(a).solve(b)
 
 
+@pytest.mark.parametrize("solver", [Dense(), SuperLU()])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_units_do_not_make_a_matrix_singular(solver, transpose):
+    rows, columns = 10.0 ** np.random.default_rng(0).uniform(-5, 5, (2, 63))
+    plain = convection_diffusion(7, 9)
+    a = sparse.csr_array(sparse.diags_array(rows) @ plain @ sparse.diags_array(columns))
+    system = solver.prepare(a)
+    assert np.linalg.cond(a.toarray()) > 1e14
+    b = (a.T if transpose else a) @ np.ones(63)
+    run = system.solve_adjoint if transpose else system.solve
+    solution = run(b)
+    assert solution.report.condition_at_least < 1e6
+    np.testing.assert_allclose(solution.value, 1.0, rtol=1e-2)
+
+
 def test_the_adjoint_of_a_preconditioned_solve_takes_as_many_iterations():
     a = convection_diffusion(30, 30)
     b = np.random.default_rng(0).standard_normal(900)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ...errors import NotPositiveDefinite, StructureError
 from ...kernels.vectors import direction, dots, step
-from ..contract import Attempt, Needs, PreparedMethod, Reason, Solver
+from ..contract import Attempt, Needs, PreparedMethod, Solver
 from ..operator import Array, Operator, Structure
 from ..preconditioning import Preconditioner, PreparedPreconditioner
+from ..reports import Reason
 
 
 class CG(Solver):
