@@ -103,6 +103,17 @@ def test_negative_curvature_is_found():
 
 
 @pytest.mark.parametrize("solver", [Dense(), SuperLU()])
+def test_a_false_declaration_is_found_and_its_unknown_named(solver):
+    diagonal = np.ones(50)
+    diagonal[17] = -3.0
+    a = sparse.csr_array(sparse.diags_array(diagonal))
+    with pytest.raises(NotPositiveDefinite) as caught:
+        solver.prepare(Operator(a, SPD))
+    assert caught.value.unknown == 17
+    assert solver.prepare(a).solve(np.ones(50)).report.converged  # undeclared, it is solved
+
+
+@pytest.mark.parametrize("solver", [Dense(), SuperLU()])
 def test_a_singular_matrix_with_a_compatible_right_hand_side_gets_no_arbitrary_answer(solver):
     a = laplacian(7, 9)
     b = np.random.default_rng(0).standard_normal(63)

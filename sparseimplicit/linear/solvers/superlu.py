@@ -8,9 +8,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from ...errors import MemoryBudgetExceeded, SingularSystem
+from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
 from ..contract import Attempt, Needs, PreparedMethod, Solver
-from ..operator import Array, Operator
+from ..operator import Array, Operator, Structure
 
 
 class SuperLU(Solver):
@@ -24,7 +24,8 @@ class SuperLU(Solver):
 
     Notes
     -----
-    Indices are int32: above 2³¹ − 1 entries in the factors memory runs out, and that is said.
+    A matrix declared positive definite is pivoted on its diagonal alone, and refused where a pivot
+    is not positive. Indices are int32: above 2³¹ − 1 entries in the factors memory runs out, and that is said.
     Source: Demmel, Eisenstat, Gilbert, Li, Liu 1999, SIAM J. Matrix Anal. Appl. 20(3).
     """
 
@@ -62,7 +63,10 @@ class _SuperLUFactor(PreparedMethod):
             shape=entries.shape,
         )
         options = {"SymmetricMode": True} if operator.structure.symmetric else {}
-        threshold = 0.1 if operator.structure.symmetric else 1.0
+        definite = operator.structure is Structure.POSITIVE_DEFINITE
+        # Pivots on the diagonal alone are stable for a definite matrix, and their signs tell
+        # whether it is one (Sylvester); an indefinite one needs others.
+        threshold = 0.0 if definite else 0.1 if operator.structure.symmetric else 1.0
         try:
             self._factor = splu(
                 transpose, permc_spec=ordering, diag_pivot_thresh=threshold, options=options
@@ -80,6 +84,18 @@ class _SuperLUFactor(PreparedMethod):
                 fix="use 'cholmod' for a symmetric positive definite matrix, or a Krylov method.",
             ) from error
         self.bytes_estimate = 12 * int(self._factor.nnz)
+        if definite:
+            self.bytes_estimate *= 2  # U is copied to look at its diagonal
+            pivots = self._factor.U.diagonal()
+            if not (pivots > 0).all():
+                place = int(np.argmin(pivots > 0))
+                raise NotPositiveDefinite(
+                    f"the matrix is not positive definite (pivot {place} of {pivots.size} is "
+                    f"{pivots[place]:.3g}).",
+                    unknown=int(np.flatnonzero(self._factor.perm_c == place)[0]),
+                    where=where,
+                    fix="declare Structure.SYMMETRIC if it may be indefinite.",
+                )
 
     def _solve(self, b: Array, rtol: Array) -> Attempt:
         return Attempt(self._factor.solve(b, trans="T"))
