@@ -25,8 +25,8 @@ class SuperLU(Solver):
     Notes
     -----
     A matrix declared positive definite is pivoted on its diagonal alone, and refused where a pivot
-    is not positive. Indices are int32: above 2³¹ − 1 entries in the factors memory runs out, and that is said.
-    Source: Demmel, Eisenstat, Gilbert, Li, Liu 1999, SIAM J. Matrix Anal. Appl. 20(3).
+    is not positive. Indices are int32: above 2³¹ − 1 entries in the factors memory runs out, and
+    that is said. Source: Demmel, Eisenstat, Gilbert, Li, Liu 1999, SIAM J. Matrix Anal. Appl. 20.
     """
 
     name: ClassVar[str] = "superlu"
