@@ -12,7 +12,7 @@ from .hypergradient import Hypergradient, HypergradientReport, hypergradient
 from .implicit import ImplicitFunction, SolvedState, Start
 from .linear import Structure, available_solvers, register_solver
 from .newton import StateReport
-from .outer import Evaluation, MinimizeResult, minimize
+from .outer import Evaluation, MinimizeResult, Work, minimize
 from .problem import MinimizationProblem, RootProblem
 
 __version__ = "0.1.0"
@@ -29,6 +29,7 @@ __all__ = [
     "Start",
     "StateReport",
     "Structure",
+    "Work",
     "available_solvers",
     "errors",
     "hypergradient",

@@ -150,6 +150,11 @@ class _Newton:
     def run(self) -> NewtonResult:
         self.residual = self.timed("conditions", self.conditions.residual, self.x, self.y)
         self.value = self.timed("conditions", self.conditions.objective, self.x, self.y)
+        if self.value is not None and not np.isfinite(self.value):
+            raise NonFinite(
+                f"the objective is {self.value} at the first guess.",
+                fix="start inside the domain of the objective.",
+            )
         first = previous = self.size = norm(self.residual)
         forcing = FORCING_START
         while True:

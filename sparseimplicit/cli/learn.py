@@ -22,7 +22,7 @@ from ..imaging import learn as train
 from ..imaging.figure import figure
 from ..linear import available_solvers
 from ..linear.operator import Array
-from ..outer import Evaluation
+from ..outer import Evaluation, Work
 from ..outer.checkpoint import write_atomically
 from .config import Config, read_config
 from .files import check_writable, write_array, write_json
@@ -154,32 +154,40 @@ def _fingerprint(text: bytes, images: list[_Image]) -> bytes:
 
 
 class _Progress:
-    """A line for every evaluation of the upper level, as it comes."""
+    """A line for every evaluation of the upper level; on a terminal, what goes on meanwhile."""
 
     header = "  evaluation         θ     objective   |gradient|   Newton   products   seconds"
 
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._status = Console().status("solving at the start …") if sys.stdout.isatty() else None
+
     def __enter__(self) -> _Progress:
         typer.echo(self.header)
+        if self._status is not None:
+            self._status.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
         sys.stdout.flush()
 
     def __call__(self, e: Evaluation) -> None:
-        work = (
-            f"{'from the checkpoint':>29}"
-            if e.replayed
-            else f"{e.newton_iterations:7d} {e.linear_iterations:10d} {e.seconds:9.1f}"
-        )
-        typer.echo(
-            f"  {e.evaluation:10d} {e.x_mean:9.5f} {e.value:13.6f} {e.gradient_norm:12.3e}  {work}"
-        )
+        work = f"{'from the checkpoint':>29}"
+        if e.work is not None:
+            counts = f"{e.work.newton_iterations:7d} {e.work.linear_iterations:10d}"
+            work = f"{counts} {e.work.seconds:9.1f}"
+        where = f"{e.evaluation:10d} {e.x_mean:9.5f}"
+        typer.echo(f"  {where} {e.value:13.6f} {e.gradient_norm:12.3e}  {work}")
         sys.stdout.flush()
+        if self._status is not None:
+            elapsed = time.perf_counter() - self._started
+            self._status.update(f"evaluation {e.evaluation + 1} …  {elapsed:.0f} s so far")
 
 
 def _metrics(images: list[_Image], learned: Learned, seconds: float) -> dict[str, Any]:
     result = learned.result
-    computed = [e for e in result.history if not e.replayed]
     scores = [
         {
             "image": image.name,
@@ -189,8 +197,12 @@ def _metrics(images: list[_Image], learned: Learned, seconds: float) -> dict[str
             "psnr_start": score.start,
             "psnr_learned": score.learned,
             "state_residual": solved.report.residual_relative,
+            "linear_solver": solved.report.linear_solver,
+            "work": work.to_dict(),
         }
-        for image, score, solved in zip(images, learned.scores, result.solved, strict=True)
+        for image, score, solved, work in zip(
+            images, learned.scores, result.solved, result.work, strict=True
+        )
     ]
     return {
         "version": __version__,
@@ -200,52 +212,54 @@ def _metrics(images: list[_Image], learned: Learned, seconds: float) -> dict[str
         "converged": result.converged,
         "message": result.message,
         "evaluations": len(result.history),
-        "state_solves": len(computed) * len(images),
-        "adjoint_solves": len(computed) * len(images),
-        "newton_iterations": sum(e.newton_iterations for e in computed),
-        "linear_iterations": sum(e.linear_iterations for e in computed),
-        "factorizations": sum(e.factorizations for e in computed),
-        "worst_state_residual": max(
-            [e.state_residual for e in computed]
-            + [s.report.residual_relative for s in result.solved]
-        ),
-        # of what this process solved: None where all came from the checkpoint
-        "worst_adjoint_residual": max((e.adjoint_residual for e in computed), default=None),
+        "from_checkpoint": sum(e.work is None for e in result.history),
         "mean_psnr_noisy": float(np.mean([s.noisy for s in learned.scores])),
         "mean_psnr_start": float(np.mean([s.start for s in learned.scores])),
         "mean_psnr_learned": float(np.mean([s.learned for s in learned.scores])),
+        "work": Work.total(result.work).to_dict(),
         "images": scores,
-        "linear_solvers": sorted({s.report.linear_solver for s in result.solved}),
         "seconds": seconds,
     }
 
 
 def _show(metrics: dict[str, Any], learned: Learned) -> None:
-    table = Table(title="PSNR in dB", title_justify="left")
+    table = Table(
+        title="PSNR in dB; solves and true residuals of this process", title_justify="left"
+    )
     for name in ("image", "size"):
-        table.add_column(name)
-    for name in ("noisy", "at the start", "learned", "state residual"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("noisy", "start", "learned", "seconds", "solves", "state", "adjoint"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in metrics["images"]:
+        work = row["work"]
         table.add_row(
             row["image"],
             f"{row['width']} × {row['height']}",
             *(f"{row[key]:.2f}" for key in ("psnr_noisy", "psnr_start", "psnr_learned")),
-            f"{row['state_residual']:.1e}",
+            *_work(work),
         )
     means = (metrics[f"mean_psnr_{key}"] for key in ("noisy", "start", "learned"))
-    table.add_row("mean", "", *(f"{value:.2f}" for value in means), end_section=True)
+    table.add_section()
+    table.add_row("all", "", *(f"{value:.2f}" for value in means), *_work(metrics["work"]))
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     what = f"θ = {learned.theta[0]:.6f}, weight {np.exp(learned.theta[0]):.4f}"
     if learned.theta.size > 1:
         what = f"{learned.theta.size} weights, mean {metrics['weight']:.4f}"
-    adjoint = metrics["worst_adjoint_residual"]
-    worst = "none solved now" if adjoint is None else f"{adjoint:.1e}"
+    work, solvers = metrics["work"], {row["linear_solver"] for row in metrics["images"]}
     typer.echo(
         f"{what}: {metrics['message']}\n"
-        f"{metrics['state_solves']} states and {metrics['adjoint_solves']} adjoints in "
-        f"{metrics['newton_iterations']} Newton steps, {metrics['linear_iterations']} products and "
-        f"{metrics['factorizations']} factorizations by {', '.join(metrics['linear_solvers'])}; "
-        f"true residuals ≤ {metrics['worst_state_residual']:.1e} (state), "
-        f"{worst} (adjoint); {metrics['seconds']:.1f} s"
+        f"{work['newton_iterations']} Newton steps, {work['linear_iterations']} products, "
+        f"{work['factorizations']} factorizations by {', '.join(sorted(solvers))}; "
+        f"{metrics['seconds']:.1f} s in all"
+    )
+
+
+def _work(work: dict[str, Any]) -> tuple[str, ...]:
+    if not work["state_solves"]:  # all came from the checkpoint
+        return ("–",) * 4
+    return (
+        f"{work['seconds']:.1f}",
+        f"{work['state_solves']} + {work['adjoint_solves']}",
+        f"{work['state_residual']:.1e}",
+        f"{work['adjoint_residual']:.1e}",
     )

@@ -1,5 +1,6 @@
 """The upper level: minimising a loss over the parameter, with checkpoints."""
 
-from .minimize import Evaluation, MinimizeResult, minimize
+from .history import Evaluation, Work
+from .minimize import MinimizeResult, minimize
 
-__all__ = ["Evaluation", "MinimizeResult", "minimize"]
+__all__ = ["Evaluation", "MinimizeResult", "Work", "minimize"]

@@ -13,35 +13,13 @@ import scipy.optimize
 
 from ..conditions import parameter_vector
 from ..errors import ConfigError, ShapeError
-from ..hypergradient import Hypergradient, Loss, hypergradient
+from ..hypergradient import Loss, hypergradient
 from ..implicit import ImplicitFunction, SolvedState, Start
 from ..linear.operator import Array
-from ..report import Report
 from .checkpoint import Checkpoint, Record
+from .history import Evaluation, Work
 
 MEMORY: Final = 10  # pairs kept by L-BFGS-B
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation(Report):
-    """One evaluation of loss and gradient at the upper level.
-
-    x_mean: mean of the parameter. residuals: the worst over the lower-level problems. replayed: it
-    comes from a checkpoint.
-    """
-
-    evaluation: int
-    x_mean: float
-    value: float
-    gradient_norm: float
-    seconds: float
-    newton_iterations: int = 0
-    linear_iterations: int = 0
-    analyses: int = 0
-    factorizations: int = 0
-    state_residual: float = 0.0
-    adjoint_residual: float = 0.0
-    replayed: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +31,8 @@ class MinimizeResult:
     x, value : array, float
     solved : SolvedState, or a tuple of them where several problems were given
     history : tuple of Evaluation
+    work : tuple of Work
+        What each lower-level problem took in this process, all evaluations together.
     converged : bool
         The projected gradient fell to ``stop_rtol`` of its first, or the loss no longer fell.
     message : str
@@ -63,6 +43,7 @@ class MinimizeResult:
     value: float
     solved: Any
     history: tuple[Evaluation, ...]
+    work: tuple[Work, ...]
     converged: bool
     message: str
 
@@ -160,6 +141,7 @@ class _Run:
         self.replay = [] if self.checkpoint is None else self.checkpoint.load()
         self.starts: tuple[Start | None, ...] = (None,) * len(implicits)
         self.history: list[Evaluation] = []
+        self.work = [Work()] * len(implicits)
         self.best: tuple[float, Array] | None = None
 
     def minimize(
@@ -199,8 +181,8 @@ class _Run:
         best_value, best_x = self.best
         solved = tuple(self.solve(best_x))
         return MinimizeResult(
-            best_x, best_value, solved if several else solved[0], tuple(self.history), converged,
-            message,
+            best_x, best_value, solved if several else solved[0], tuple(self.history),
+            tuple(self.work), converged, message,
         )  # fmt: skip
 
     def ties(self, value: float) -> bool:
@@ -217,12 +199,9 @@ class _Run:
         ]
 
     def evaluate(self, x: Array) -> tuple[float, Array]:
-        started = time.perf_counter()
         index = len(self.history)
-        if index < len(self.replay):
-            evaluation, gradient = self.replayed(index, x)
-        else:
-            evaluation, gradient = self.computed(index, x, started)
+        take = self.replayed if index < len(self.replay) else self.computed
+        evaluation, gradient = take(index, x)
         self.history.append(evaluation)
         if self.best is None or evaluation.value < self.best[0]:
             self.best = (evaluation.value, x.copy())
@@ -245,52 +224,40 @@ class _Run:
             )
         if record.starts:
             self.starts = record.starts
-        return Evaluation(
-            evaluation=index,
-            x_mean=float(x.mean()),
-            value=record.value,
-            gradient_norm=float(np.linalg.norm(record.gradient)),
-            seconds=0.0,
-            replayed=True,
-        ), record.gradient
+        return _evaluation(index, x, record.value, record.gradient, None), record.gradient
 
-    def computed(self, index: int, x: Array, started: float) -> tuple[Evaluation, Array]:
+    def computed(self, index: int, x: Array) -> tuple[Evaluation, Array]:
         value, gradient = 0.0, np.zeros_like(x)
-        found: list[Hypergradient] = []
         starts: list[Start] = []
+        parts: list[Work] = []
         # One after the other, and each state dropped before the next: only one factor is alive.
         for loss, implicit, guess, start in zip(
             self.losses, self.implicits, self.guesses, self.starts, strict=True
         ):
+            started = time.perf_counter()
             solved = implicit.solve(
                 x, guess if start is None else None, start=start, rtol=self.rtol
             )
-            found.append(hypergradient(loss, solved, rtol=self.rtol))
+            h = hypergradient(loss, solved, rtol=self.rtol)
             starts.append(solved.handover())
-            value += found[-1].value
-            gradient += found[-1].gradient
             del solved
+            value += h.value
+            gradient += h.gradient
+            parts.append(Work.of(h, time.perf_counter() - started))
         self.starts = tuple(starts)
         if self.checkpoint is not None:
             self.checkpoint.append(index, Record(x, value, gradient, tuple(starts)))
-        states = [h.report.state for h in found]
-        adjoints = [h.report.adjoint for h in found]
-        prepared = [h.report.preparation for h in found if h.report.preparation is not None]
-        return Evaluation(
-            evaluation=index,
-            x_mean=float(x.mean()),
-            value=value,
-            gradient_norm=float(np.linalg.norm(gradient)),
-            seconds=time.perf_counter() - started,
-            newton_iterations=sum(s.iterations for s in states),
-            linear_iterations=sum(s.linear_iterations for s in states)
-            + sum(a.iterations for a in adjoints),
-            analyses=sum(s.analyses for s in states) + sum(p.analyses for p in prepared),
-            factorizations=sum(s.factorizations for s in states)
-            + sum(p.factorizations for p in prepared),
-            state_residual=max(s.residual_relative for s in states),
-            adjoint_residual=max(a.residual for a in adjoints),
-        ), gradient
+        self.work = [Work.total(pair) for pair in zip(self.work, parts, strict=True)]
+        return _evaluation(index, x, value, gradient, Work.total(parts)), gradient
+
+
+def _evaluation(
+    index: int, x: Array, value: float, gradient: Array, work: Work | None
+) -> Evaluation:
+    norm = float(np.linalg.norm(gradient))
+    return Evaluation(
+        evaluation=index, x_mean=float(x.mean()), value=value, gradient_norm=norm, work=work
+    )
 
 
 class _Stopped(Exception):

@@ -50,7 +50,8 @@ def test_results(job, capsys):
     theta = np.load(job / "out" / "theta.npy")
     assert metrics["theta"] == theta[0]
     assert metrics["mean_psnr_learned"] > metrics["mean_psnr_noisy"] + 3
-    assert metrics["worst_adjoint_residual"] <= 1e-6
+    assert 0.0 < metrics["work"]["adjoint_residual"] <= 1e-6
+    assert metrics["images"][1]["work"]["state_solves"] == metrics["evaluations"]
     history = json.loads((job / "out" / "history.json").read_text())["history"]
     values = [e["value"] for e in history]
     assert min(values) == metrics["objective"] < values[0]
@@ -143,10 +144,10 @@ def test_a_finished_run_given_again_solves_nothing_and_says_so(job, capsys):
     assert run(job) == 0
     again = json.loads((job / "out" / "metrics.json").read_text())
     assert again["theta"] == first["theta"]
-    assert again["adjoint_solves"] == 0
-    assert again["worst_adjoint_residual"] is None
-    assert 0.0 < again["worst_state_residual"] <= 1e-6
-    assert "none solved now (adjoint)" in capsys.readouterr().out
+    assert again["work"]["adjoint_solves"] == 0
+    assert again["from_checkpoint"] == again["evaluations"]
+    assert 0.0 < again["images"][0]["state_residual"] <= 1e-6
+    assert "–" in capsys.readouterr().out
 
 
 def test_no_result_of_an_earlier_run_stays_beside_a_new_one(job, monkeypatch):

@@ -47,10 +47,10 @@ def test_one_symbolic_analysis_serves_the_whole_run():
     implicit = si.ImplicitFunction(total_variation(f), linear_solver="cholmod")
     result = si.minimize(squared_error(truth[0]), implicit, 1.0, y0=f.ravel())
     assert len(result.history) > 3
-    assert sum(e.analyses for e in result.history) == 1
+    assert result.work[0].analyses == 1
     # One factorization a Newton step, and none for the adjoint unless no step was needed.
     for e in result.history:
-        assert e.factorizations == max(e.newton_iterations, 1)
+        assert e.work.factorizations == max(e.work.newton_iterations, 1)
 
 
 def test_a_weight_map_beats_one_weight():

@@ -1,0 +1,71 @@
+"""What an upper-level run has done: work by lower-level problem, and a record an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..hypergradient import Hypergradient
+from ..report import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Report):
+    """Solves of lower-level problems, added up; residuals are the worst, and true."""
+
+    state_solves: int = 0
+    adjoint_solves: int = 0
+    newton_iterations: int = 0
+    linear_iterations: int = 0
+    analyses: int = 0
+    factorizations: int = 0
+    state_residual: float = 0.0
+    adjoint_residual: float = 0.0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, h: Hypergradient, seconds: float) -> Work:
+        """Return the work of one hypergradient, its state included."""
+        state, adjoint, preparation = h.report.state, h.report.adjoint, h.report.preparation
+        return cls(
+            state_solves=1,
+            adjoint_solves=1,
+            newton_iterations=state.iterations,
+            linear_iterations=state.linear_iterations + adjoint.iterations,
+            analyses=state.analyses + (preparation.analyses if preparation else 0),
+            factorizations=state.factorizations
+            + (preparation.factorizations if preparation else 0),
+            state_residual=state.residual_relative,
+            adjoint_residual=adjoint.residual,
+            seconds=seconds,
+        )
+
+    @staticmethod
+    def total(parts: Sequence[Work]) -> Work:
+        """Return the sum of several, with the worst of their residuals."""
+        return Work(
+            state_solves=sum(w.state_solves for w in parts),
+            adjoint_solves=sum(w.adjoint_solves for w in parts),
+            newton_iterations=sum(w.newton_iterations for w in parts),
+            linear_iterations=sum(w.linear_iterations for w in parts),
+            analyses=sum(w.analyses for w in parts),
+            factorizations=sum(w.factorizations for w in parts),
+            state_residual=max((w.state_residual for w in parts), default=0.0),
+            adjoint_residual=max((w.adjoint_residual for w in parts), default=0.0),
+            seconds=sum(w.seconds for w in parts),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Report):
+    """One evaluation of loss and gradient at the upper level.
+
+    x_mean: mean of the parameter. work: over all lower-level problems; None where the evaluation
+    was taken from a checkpoint.
+    """
+
+    evaluation: int
+    x_mean: float
+    value: float
+    gradient_norm: float
+    work: Work | None
