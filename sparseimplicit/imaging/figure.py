@@ -80,7 +80,8 @@ def _objective(axes: Any, learned: Learned) -> None:
     axes.plot(np.minimum.accumulate(values), color="C0", label="best so far")
     axes.set_xlabel("evaluation of the upper level", fontsize=8)
     axes.set_ylabel("half the mean squared error", fontsize=8)
-    axes.set_yscale("log")
+    if values.min() > 0:
+        axes.set_yscale("log")
     axes.tick_params(labelsize=7, which="both")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, frameon=False)

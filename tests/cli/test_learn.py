@@ -99,6 +99,15 @@ def test_a_bad_config_exits_2_and_names_file_and_key(job, capsys, old, new, word
     assert not (job / "out" / "theta.npy").exists()
 
 
+@pytest.mark.parametrize(("shape", "sigma"), [((1, 1), 25.0), ((1, 9), 25.0), ((8, 8), 0.0)])
+def test_degenerate_images_are_learned_from_without_a_warning(job, shape, sigma):
+    Image.fromarray(np.full(shape, 100, np.uint8)).save(job / "a.png")
+    (job / "job.toml").write_text(
+        CONFIG.replace('["a.png", "b.png"]', '["a.png"]').replace("25.0", f"{sigma}")
+    )
+    assert run(job) == 0
+
+
 def test_bad_files_exit_2(job, capsys):
     (job / "b.png").write_bytes(b"")
     assert run(job) == 2
