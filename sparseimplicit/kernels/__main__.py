@@ -14,6 +14,7 @@ def warm_up() -> float:
         n = shape[0] * shape[1]
         u, out = np.zeros(shape), np.empty(shape)
         weight = np.ones(1)
+        u.flags.writeable = False  # states are handed to problems so, and numba tells the two apart
         tv.energy(u, weight, 1.0)
         tv.gradient(u, weight, 1.0, out)
         column, one = np.zeros((n, 1)), np.ones(1)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -103,3 +106,28 @@ def test_parallel_and_serial_give_the_same_bits(monkeypatch):
     assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])
     np.testing.assert_array_equal(results[0][2], results[1][2])
+
+
+def test_the_warm_up_compiles_what_a_denoising_run_launches(tmp_path):
+    """No kernel may be compiled during a run that follows a warm-up: counted, not timed."""
+    code = """
+import numpy as np, sparseimplicit as si
+from sparseimplicit.imaging import squared_error, total_variation
+from sparseimplicit.kernels import csr, tv, vectors
+from sparseimplicit.kernels.__main__ import warm_up
+kernels = [k for m in (csr, tv, vectors) for k in vars(m).values() if hasattr(k, "signatures")]
+warm_up()
+before = sum(len(k.signatures) for k in kernels)
+for size in (20, 330):
+    f = np.random.default_rng(0).uniform(0, 255, (size, size))
+    for weight_map in (False, True):
+        problem = total_variation(f, weight_map=weight_map)
+        x = np.zeros(f.size if weight_map else 1)
+        solved = si.ImplicitFunction(problem).solve(x, f.ravel(), rtol=1e-2)
+        si.hypergradient(squared_error(f), solved, rtol=1e-2)
+print(sum(len(k.signatures) for k in kernels) - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "0", done.stdout + done.stderr
