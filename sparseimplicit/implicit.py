@@ -46,10 +46,13 @@ BLOCK: Final = 64  # columns of the Jacobian solved for at once
 
 @dataclass(frozen=True)
 class Start:
-    """What one solve hands to the next: a first guess, the solver chosen, a symbolic analysis."""
+    """What one solve hands to the next: a first guess, the solver chosen, a symbolic analysis.
+
+    solver: what ``auto`` takes instead of choosing again; None lets it choose.
+    """
 
     y: Array
-    solver: Solver
+    solver: Solver | None = None
     analysis: Any = None
 
 

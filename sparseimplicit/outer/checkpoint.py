@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..implicit import Start
-from ..linear import solver_named
+from ..linear import available_solvers, solver_named
 from ..linear.operator import Array
 
 
@@ -75,7 +75,7 @@ class Checkpoint:
     def append(self, index: int, record: Record) -> None:
         """Write an evaluation; the states first, so that a record is never without them."""
         states: dict[str, Any] = {f"y_{i}": start.y for i, start in enumerate(record.starts)}
-        solvers = np.array([start.solver.label for start in record.starts])
+        solvers = np.array([start.solver.label if start.solver else "" for start in record.starts])
         write_atomically(
             self._states(index), lambda file: np.savez(file, solvers=solvers, **states)
         )
@@ -103,8 +103,9 @@ class Checkpoint:
             states = _read(self._states(len(records) - 1))
             if states is not None:
                 last = records[-1]
+                known = available_solvers()  # a solver given as an object may not be among them
                 starts = tuple(
-                    Start(states[f"y_{i}"], solver_named(str(label)))
+                    Start(states[f"y_{i}"], solver_named(str(label)) if label in known else None)
                     for i, label in enumerate(states["solvers"])
                 )
                 records[-1] = Record(last.x, last.value, last.gradient, starts)

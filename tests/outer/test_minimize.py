@@ -137,6 +137,25 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kill_at):
     np.testing.assert_array_equal(resumed.solved.y, whole.solved.y)
 
 
+class _Mine(si.linear.SuperLU):
+    name = "a solver that no registry knows"
+
+
+def test_a_run_with_a_solver_object_resumes(tmp_path):
+    def start(callback=None):
+        implicit = si.ImplicitFunction(ridge(DATA).problem, linear_solver=_Mine())
+        loss = shrunk(DATA, 0.25)
+        return si.minimize(loss, implicit, -2.0, y0=DATA, checkpoint=tmp_path, callback=callback)
+
+    def kill(evaluation):
+        if evaluation.evaluation == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        start(kill)
+    assert start().x[0] == pytest.approx(np.log(3), abs=1e-4)
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_evaluation_before(tmp_path):
     whole = run()
     with pytest.raises(Killed):
