@@ -12,8 +12,8 @@ import scipy.io
 from scipy import sparse
 
 from ..errors import ConfigError
+from ..files import write_atomically
 from ..linear.operator import Array
-from ..outer.checkpoint import write_atomically
 
 
 def read_matrix(path: Path) -> Any:

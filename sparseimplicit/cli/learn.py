@@ -17,13 +17,13 @@ from rich.table import Table
 from .. import __version__
 from .._optional import available
 from ..errors import ConfigError
+from ..files import write_atomically
 from ..imaging import Learned, add_noise, read_image
 from ..imaging import learn as train
 from ..imaging.figure import figure
 from ..linear import available_solvers
 from ..linear.operator import Array
 from ..outer import Evaluation, Work
-from ..outer.checkpoint import write_atomically
 from .config import Config, read_config
 from .files import check_writable, write_array, write_json
 

@@ -4,7 +4,8 @@ from scipy import sparse
 
 import sparseimplicit as si
 from sparseimplicit.errors import ConfigError, ShapeError
-from sparseimplicit.outer.checkpoint import Checkpoint, write_atomically
+from sparseimplicit.files import write_atomically
+from sparseimplicit.outer.checkpoint import Checkpoint
 
 
 def ridge(data):
