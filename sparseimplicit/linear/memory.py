@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def available_bytes() -> int:
-    """Return the bytes that can still be allocated: the machine's, or its cgroup's if less.
+    """Return the bytes that can still be allocated, by the tightest of the limits found.
 
-    Reads ``/proc/meminfo`` (MemAvailable) and the limit and use of the control group, versions 2
-    and 1. Where neither exists, half of the physical memory.
+    These are what the machine has left (MemAvailable), the control groups of this process and all
+    above them (versions 2 and 1), what Slurm granted the job on this node, and ``ulimit -v``.
+    Where nothing can be read, half of the physical memory.
     """
-    bounds = [bound for bound in (_meminfo(), _cgroup()) if bound is not None]
+    bounds = [bound for bound in (_meminfo(), _cgroups(), _slurm(), _ulimit()) if bound is not None]
     if bounds:
         return max(min(bounds), 0)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -29,15 +32,80 @@ def _meminfo() -> int | None:
     return None
 
 
-def _cgroup() -> int | None:
-    root = Path("/sys/fs/cgroup")
-    for limit, use in (
-        (root / "memory.max", root / "memory.current"),
-        (root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            text = limit.read_text(encoding="ascii").strip()
-            return None if text == "max" else int(text) - int(use.read_text(encoding="ascii"))
-        except (OSError, ValueError):
+def _cgroups() -> int | None:
+    left = [
+        room
+        for folder, limit, use in _groups()
+        if (room := _room(folder / limit, folder / use)) is not None
+    ]
+    return min(left) if left else None
+
+
+def _groups() -> Iterator[tuple[Path, str, str]]:
+    """Yield the folders of this process's memory groups, from its own up to the root."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        lines = ["0::/"]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, files = Path("/sys/fs/cgroup"), ("memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            root = Path("/sys/fs/cgroup/memory")
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
             continue
-    return None
+        folder = root / path.lstrip("/")
+        while True:
+            yield folder, *files
+            if folder == root or root not in folder.parents:
+                break
+            folder = folder.parent
+
+
+def _room(limit: Path, use: Path) -> int | None:
+    try:
+        text = limit.read_text(encoding="ascii").strip()
+        return None if text == "max" else int(text) - int(use.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _slurm() -> int | None:
+    """Return what Slurm granted on this node less what this process holds; not all sites enforce it
+    by control groups, and the job is killed all the same.
+    """
+    granted = _mebibytes("SLURM_MEM_PER_NODE")
+    if granted is None:
+        each = _mebibytes("SLURM_MEM_PER_CPU")
+        cpus = os.environ.get("SLURM_CPUS_ON_NODE") or os.environ.get("SLURM_CPUS_PER_TASK")
+        if each is None or cpus is None or not cpus.isdigit():
+            return None
+        granted = each * int(cpus)
+    return granted - resident_bytes() if granted else None  # 0 means all of the node's
+
+
+def _mebibytes(name: str) -> int | None:
+    text = os.environ.get(name, "")
+    return int(text) * 2**20 if text.isdigit() else None
+
+
+def _ulimit() -> int | None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    return soft - _statm(0)
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds now; 0 where the system does not tell."""
+    return _statm(1)
+
+
+def _statm(column: int) -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[column])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
