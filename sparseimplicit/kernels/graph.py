@@ -1,0 +1,146 @@
+"""The elimination tree of a sparse symmetric matrix: how large its Cholesky factor will be.
+
+Serial: each walk up the tree depends on the one before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+def column_counts(
+    indptr: NDArray[np.integer], indices: NDArray[np.integer], order: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Return the number of entries of each column of L, where L Lᵀ = P A Pᵀ.
+
+    Parameters
+    ----------
+    indptr, indices : the pattern of a symmetric matrix, both triangles, shapes (n+1,), (nnz,)
+    order : array, shape (n,)
+        Row k of P A Pᵀ is row ``order[k]`` of A.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        Their sum is nnz(L), the sum of their squares the operations of the factorization.
+
+    Notes
+    -----
+    Cost: nearly linear in nnz(A). Source: Gilbert, Ng, Peyton 1994, SIAM J. Matrix Anal. Appl. 15.
+    """
+    order = np.ascontiguousarray(order, dtype=np.int64)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    # The permuted neighbours, once: all later passes walk through memory in order.
+    near = np.empty(indices.size, dtype=np.int32 if order.size < 2**31 else np.int64)
+    start = _permuted(indptr, indices, order, rank, near)
+    parent = _elimination_tree(start, near)
+    counts: NDArray[np.int64] = _counts(start, near, parent, _postorder(parent))
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _permuted(indptr, indices, order, rank, near):  # type: ignore[no-untyped-def]
+    n = order.size
+    start = np.empty(n + 1, dtype=np.int64)
+    start[0] = 0
+    for k in range(n):
+        start[k + 1] = start[k] + indptr[order[k] + 1] - indptr[order[k]]
+    for k in range(n):
+        to = start[k]
+        for place in range(indptr[order[k]], indptr[order[k] + 1]):
+            near[to] = rank[indices[place]]
+            to += 1
+    return start
+
+
+@njit(cache=True, nogil=True)
+def _elimination_tree(start, near):  # type: ignore[no-untyped-def]
+    n = start.size - 1
+    parent = np.full(n, -1, dtype=np.int64)
+    ancestor = np.full(n, -1, dtype=np.int64)  # path-compressed
+    for k in range(n):
+        for place in range(start[k], start[k + 1]):
+            i = np.int64(near[place])
+            while i != -1 and i < k:
+                above = ancestor[i]
+                ancestor[i] = k
+                if above == -1:
+                    parent[i] = k
+                i = above
+    return parent
+
+
+@njit(cache=True, nogil=True)
+def _postorder(parent):  # type: ignore[no-untyped-def]
+    n = parent.size
+    child = np.full(n, -1, dtype=np.int64)
+    sibling = np.full(n, -1, dtype=np.int64)
+    for j in range(n - 1, -1, -1):
+        if parent[j] != -1:
+            sibling[j] = child[parent[j]]
+            child[parent[j]] = j
+    post = np.empty(n, dtype=np.int64)
+    stack = np.empty(n, dtype=np.int64)
+    done = 0
+    for root in range(n):
+        if parent[root] != -1:
+            continue
+        stack[0] = root
+        top = 0
+        while top >= 0:
+            j = stack[top]
+            if child[j] == -1:
+                post[done] = j
+                done += 1
+                top -= 1
+            else:
+                top += 1
+                stack[top] = child[j]
+                child[j] = sibling[child[j]]
+    return post
+
+
+@njit(cache=True, nogil=True)
+def _counts(start, near, parent, post):  # type: ignore[no-untyped-def]
+    n = parent.size
+    count = np.zeros(n, dtype=np.int64)
+    first = np.full(n, -1, dtype=np.int64)  # first descendant, in postorder
+    for k in range(n):
+        j = post[k]
+        count[j] = 1 if first[j] == -1 else 0  # a leaf
+        while j != -1 and first[j] == -1:
+            first[j] = k
+            j = parent[j]
+    largest = np.full(n, -1, dtype=np.int64)  # largest `first` among the leaves of a row's subtree
+    last_leaf = np.full(n, -1, dtype=np.int64)
+    ancestor = np.arange(n)
+    for k in range(n):
+        j = post[k]
+        if parent[j] != -1:
+            count[parent[j]] -= 1
+        for place in range(start[j], start[j + 1]):
+            i = np.int64(near[place])
+            if i <= j or first[j] <= largest[i]:
+                continue  # above the diagonal, or j is no leaf of row i's subtree
+            largest[i] = first[j]
+            count[j] += 1
+            if last_leaf[i] != -1:
+                meeting = last_leaf[i]
+                while meeting != ancestor[meeting]:
+                    meeting = ancestor[meeting]
+                walker = last_leaf[i]
+                while walker != meeting:
+                    above = ancestor[walker]
+                    ancestor[walker] = meeting
+                    walker = above
+                count[meeting] -= 1
+            last_leaf[i] = j
+        if parent[j] != -1:
+            ancestor[j] = parent[j]
+    for j in range(n):
+        if parent[j] != -1:
+            count[parent[j]] += count[j]
+    return count

@@ -1,0 +1,46 @@
+"""Column counts against the pattern of a dense symbolic elimination."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sparseimplicit.kernels.graph import column_counts
+
+
+def eliminated(pattern, order):
+    """Fill in a dense pattern column by column; return the counts of the lower triangle."""
+    filled = pattern[np.ix_(order, order)] | np.eye(len(order), dtype=bool)
+    for j in range(len(order)):
+        below = np.flatnonzero(filled[j + 1 :, j]) + j + 1
+        filled[np.ix_(below, below)] = True
+    return np.tril(filled).sum(axis=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_counts_are_those_of_an_elimination(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 60))
+    pattern = rng.random((n, n)) < rng.choice([0.02, 0.08, 0.3])
+    pattern |= pattern.T
+    matrix = sparse.csr_array(pattern.astype(float))
+    order = rng.permutation(n)
+    counts = column_counts(matrix.indptr, matrix.indices, order)
+    np.testing.assert_array_equal(counts, eliminated(pattern, order))
+
+
+def test_index_types_and_no_unknowns():
+    matrix = sparse.csr_array(np.ones((5, 5)))
+    wide = column_counts(
+        matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), np.arange(5)
+    )
+    np.testing.assert_array_equal(wide, [5, 4, 3, 2, 1])
+    empty = sparse.csr_array((0, 0))
+    assert column_counts(empty.indptr, empty.indices, np.arange(0)).size == 0
+
+
+def test_a_large_tridiagonal_matrix_has_no_fill():
+    n = 100_000
+    matrix = sparse.csr_array(
+        sparse.diags_array([np.ones(n - 1), np.ones(n), np.ones(n - 1)], offsets=[-1, 0, 1])
+    )
+    assert column_counts(matrix.indptr, matrix.indices, np.arange(n)).sum() == 2 * n - 1
