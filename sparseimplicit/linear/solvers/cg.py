@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigvalsh_tridiagonal
 
 from ...errors import NotPositiveDefinite, StructureError
 from ...kernels.vectors import direction, dots, step
@@ -13,6 +14,8 @@ from ..contract import Attempt, Needs, PreparedMethod, Solver
 from ..operator import Array, Operator, Structure
 from ..preconditioning import Preconditioner, PreparedPreconditioner
 from ..reports import Reason
+
+RITZ_STEPS: Final = 300  # later steps add little to the ends of the spectrum
 
 
 class CG(Solver):
@@ -95,27 +98,76 @@ class _ConjugateGradients(PreparedMethod):
         z = self._precondition(r)
         p = z.copy()
         rho = dots(r, z)
-        goal = rtol**2 * dots(b, b)
+        size = dots(b, b)
+        goal = rtol**2 * size
         # A finished column stops by steps of length 0, so that all columns share one product.
         active = np.ones(b.shape[1], dtype=bool)
+        course = _Course()
+
+        def attempt(value: Array, reason: Reason = Reason.CONVERGED) -> Attempt:
+            return Attempt(value, iteration, reason, course.spectrum(), tuple(course.residuals))
+
         for iteration in range(1, self._limit + 1):
             q = self._operator.apply(p)
             curvature = dots(p, q)
             if (curvature[active] <= 0).any():
-                return Attempt(x if iteration > 1 else z, iteration, Reason.NEGATIVE_CURVATURE)
-            active &= step(_ratio(rho, curvature, active), p, q, x, r) > goal
+                return attempt(x if iteration > 1 else z, Reason.NEGATIVE_CURVATURE)
+            length = _ratio(rho, curvature, active)
+            left = step(length, p, q, x, r)
+            course.stepped(length, float(np.max(left / size)))
+            active &= left > goal
             if not active.any():
-                return Attempt(x, iteration)
+                return attempt(x)
             z = self._precondition(r)
             rho, previous = dots(r, z), rho
             if not np.isfinite(rho).all():
                 break
             if (rho[active] <= 0).any():  # an indefinite preconditioner
-                return Attempt(x, iteration, Reason.NEGATIVE_CURVATURE)
-            direction(_ratio(rho, previous, active), z, p)
-        return Attempt(x, iteration, Reason.MAX_ITERATIONS)
+                return attempt(x, Reason.NEGATIVE_CURVATURE)
+            turn = _ratio(rho, previous, active)
+            direction(turn, z, p)
+            course.turned(turn)
+        return attempt(x, Reason.MAX_ITERATIONS)
 
     _solve_adjoint = _solve
+
+
+class _Course:
+    """What CG learns on its way: relative residuals, and the Lanczos matrix of its last column.
+
+    The eigenvalues of that matrix lie between those of M⁻¹A and near the ends of the spectrum.
+    Diagonal 1/αₖ + βₖ₋₁/αₖ₋₁, beside it √βₖ/αₖ. Source: Saad 2003, section 6.7.3.
+    """
+
+    def __init__(self) -> None:
+        self.residuals: list[float] = []
+        self._lengths: list[Array] = []
+        self._turns: list[Array] = []
+
+    def stepped(self, length: Array, squared_residual: float) -> None:
+        self.residuals.append(squared_residual**0.5)
+        if len(self._lengths) < RITZ_STEPS:
+            self._lengths.append(length)
+
+    def turned(self, turn: Array) -> None:
+        if len(self._turns) < RITZ_STEPS:
+            self._turns.append(turn)
+
+    def spectrum(self) -> tuple[float, float] | None:
+        """Return the smallest and the largest Ritz value; None before the first step."""
+        if not self._lengths:
+            return None
+        lengths = np.array(self._lengths)
+        column = int(np.argmax((lengths > 0).sum(axis=0)))
+        alpha = lengths[:, column]
+        alpha = alpha[: int((alpha > 0).sum())]
+        if not alpha.size:
+            return None
+        beta = np.array(self._turns)[: alpha.size - 1, column] if alpha.size > 1 else np.zeros(0)
+        diagonal = 1.0 / alpha
+        diagonal[1:] += beta / alpha[:-1]
+        ritz = eigvalsh_tridiagonal(diagonal, np.sqrt(beta) / alpha[:-1])
+        return float(ritz[0]), float(ritz[-1])
 
 
 def _identity(r: Array) -> Array:
