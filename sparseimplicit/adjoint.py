@@ -12,9 +12,8 @@ from scipy.sparse.linalg import LinearOperator
 
 from .conditions import checked_parameter_jacobian
 from .errors import StructureError
-from .linear import Operator, Solver
+from .linear import Ladder, Operator, Solver
 from .linear.checks import checked_columns
-from .linear.dispatch import Ladder
 from .linear.operator import Array
 
 

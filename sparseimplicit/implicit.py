@@ -22,6 +22,7 @@ from .errors import (
 from .linear import (
     CG,
     GMRES,
+    Ladder,
     Lagged,
     LinearSolution,
     Operator,
@@ -29,10 +30,9 @@ from .linear import (
     PreparedSystem,
     Solver,
     Structure,
-    resolve,
+    select,
 )
 from .linear.checks import check_rtol
-from .linear.dispatch import Ladder
 from .linear.memory import available_bytes
 from .linear.operator import Array, norm
 from .newton import NewtonResult, StateReport, solve_newton
@@ -159,7 +159,7 @@ class ImplicitFunction:
         y = finite_vector(self.forward(x.copy(), y0.copy()), y0.size, "forward(x, y0)").copy()
         jacobian = self._conditions.state_jacobian(x, y)
         size, scale = norm(self._conditions.residual(x, y)), norm(jacobian.apply(y))
-        solver, because = resolve(self.linear_solver, jacobian)
+        selection = select(self.linear_solver, jacobian)
         report = StateReport(
             method="given forward solver",
             converged=size <= rtol * scale or size == 0.0,
@@ -168,8 +168,8 @@ class ImplicitFunction:
             residual_relative=size / scale if scale else size,
             residual_before=norm(self._conditions.residual(x, y0)),
             objective=self._conditions.objective(x, y),
-            linear_solver=solver.label,
-            because=because,
+            linear_solver=selection.solver.label,
+            because=selection.because,
         )
         if not report.converged:
             raise NotConverged(
@@ -181,7 +181,7 @@ class ImplicitFunction:
                 fix="let it solve further, or raise the rtol of `solve` to what it can reach; the "
                 "gradient is about as inexact as the state.",
             )
-        return NewtonResult(y, jacobian, None, solver, None, report)
+        return NewtonResult(y, jacobian, None, selection.solver, selection.analysis, report)
 
 
 @dataclass(frozen=True, eq=False)

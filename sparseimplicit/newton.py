@@ -19,7 +19,7 @@ from scipy import sparse
 from .conditions import Conditions
 from .errors import NonFinite, NotConverged, NotPositiveDefinite
 from .kernels.vectors import dot
-from .linear import Operator, PreparedSystem, Reason, Solver, Structure, resolve
+from .linear import Operator, PreparedSystem, Reason, Solver, Structure, select
 from .linear.operator import Array, norm
 from .report import Report
 
@@ -189,9 +189,16 @@ class _Newton:
             self.counts["negative_curvature_steps"] += 1
         return step
 
+    def select(self, jacobian: Operator) -> Solver:
+        selection = select(self.linear_solver, jacobian, rtol=STEP_RTOL)
+        self.because = selection.because
+        if self.analysis is None:
+            self.analysis = selection.analysis
+        return selection.solver
+
     def prepare(self, jacobian: Operator) -> PreparedSystem:
         if self.solver is None:
-            self.solver, self.because = resolve(self.linear_solver, jacobian, rtol=STEP_RTOL)
+            self.solver = self.select(jacobian)
         if self.system is not None:
             # Dropped before the next one is made: two factors at once would double the memory.
             self.analysis, self.system = self.system.analysis, None
@@ -259,7 +266,7 @@ class _Newton:
 
     def result(self, jacobian: Operator, *, converged: bool) -> NewtonResult:
         if self.solver is None:  # the first guess was the solution
-            self.solver, self.because = resolve(self.linear_solver, jacobian, rtol=STEP_RTOL)
+            self.solver = self.select(jacobian)
         relative = self.size / self.scale if self.scale else self.size
         report = StateReport(
             method="newton",

@@ -11,9 +11,8 @@ import typer
 from ..adjoint import contract
 from ..conditions import checked_parameter_jacobian
 from ..errors import ConfigError
-from ..linear import Operator, Structure
+from ..linear import Ladder, Operator, Structure
 from ..linear.checks import checked_columns
-from ..linear.dispatch import Ladder
 from .files import check_writable, read_array, read_matrix, write_array, write_json
 
 

@@ -1,6 +1,6 @@
-"""The elimination tree of a sparse symmetric matrix: how large its Cholesky factor will be.
+"""The graph of a sparse matrix: its elimination tree, which tells the size of L, and its balls.
 
-Serial: each walk up the tree depends on the one before.
+Serial: each step of such a walk depends on the one before.
 """
 
 from __future__ import annotations
@@ -39,6 +39,53 @@ def column_counts(
     parent = _elimination_tree(start, near)
     counts: NDArray[np.int64] = _counts(start, near, parent, _postorder(parent))
     return counts
+
+
+def ball(
+    indptr: NDArray[np.integer], indices: NDArray[np.integer], centre: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the ``count`` unknowns nearest to one, by edges, and where each distance begins.
+
+    Returns
+    -------
+    members : array of int64
+        In order of distance; fewer than ``count`` if the component is smaller.
+    starts : array of int64
+        Distance d has ``members[starts[d]:starts[d + 1]]``; the last one may be cut.
+
+    Notes
+    -----
+    Cost: the edges of the members, and one byte an unknown.
+    """
+    members = np.empty(min(count, indptr.size - 1), dtype=np.int64)
+    starts = np.empty(members.size + 1, dtype=np.int64)
+    found, levels = _ball(indptr, indices, centre, members, starts)
+    return members[:found], starts[: levels + 1]
+
+
+@njit(cache=True, nogil=True)
+def _ball(indptr, indices, centre, members, starts):  # type: ignore[no-untyped-def]
+    if members.size == 0:
+        starts[0] = 0
+        return 0, 0
+    seen = np.zeros(indptr.size - 1, dtype=np.bool_)
+    seen[centre] = True
+    members[0] = centre
+    found, begin, level = 1, 0, 0
+    while begin < found:
+        starts[level] = begin
+        end = found
+        for k in range(begin, end):
+            for place in range(indptr[members[k]], indptr[members[k] + 1]):
+                j = indices[place]
+                if not seen[j] and found < members.size:
+                    seen[j] = True
+                    members[found] = j
+                    found += 1
+        begin = end
+        level += 1
+    starts[level] = found
+    return found, level
 
 
 @njit(cache=True, nogil=True)

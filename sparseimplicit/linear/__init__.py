@@ -1,10 +1,13 @@
 """Linear systems: a matrix, a solver, a prepared system, a solution with its report."""
 
 from .contract import Attempt, Needs, PreparedMethod, PreparedSystem, Solver
-from .dispatch import Candidate, Choice, choose, prepare, resolve, solve
+from .dispatch import Choice, Selection, choose, select
+from .forecast import Candidate
+from .ladder import Ladder, prepare, solve
 from .operator import Operator, Structure
 from .preconditioners import AMG, ILU, Jacobi, Lagged
 from .preconditioning import Preconditioner, PreparedPreconditioner
+from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
 from .solvers import CG, GMRES, MINRES, Cholmod, Dense, SuperLU
@@ -21,6 +24,7 @@ __all__ = [
     "Cholmod",
     "Dense",
     "Jacobi",
+    "Ladder",
     "Lagged",
     "LinearSolution",
     "Needs",
@@ -30,16 +34,19 @@ __all__ = [
     "PreparedMethod",
     "PreparedPreconditioner",
     "PreparedSystem",
+    "Rates",
     "Reason",
+    "Selection",
     "SolveReport",
     "Solver",
     "Structure",
     "SuperLU",
     "available_solvers",
+    "calibrate",
     "choose",
     "prepare",
     "register_solver",
-    "resolve",
+    "select",
     "solve",
     "solver_named",
 ]

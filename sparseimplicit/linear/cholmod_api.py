@@ -44,6 +44,9 @@ class Numeric(Protocol):
 class Symbolic(Protocol):
     """A symbolic analysis; `factorize` leaves it as it is."""
 
+    def order(self) -> NDArray[Any]:
+        """Return the fill-reducing permutation: row k of L is row ``order()[k]`` of A."""
+
     def factorize(self, entries: Any) -> Numeric:
         """Return the factor of a matrix of the pattern analysed."""
 
@@ -83,6 +86,9 @@ class _Symbolic04:
         with _errors(cholmod, PREPARE):
             self._symbolic, self._index = _widened(entries, analyze, _too_large(cholmod))
 
+    def order(self) -> NDArray[Any]:
+        return np.asarray(self._symbolic.P())
+
     def factorize(self, entries: Any) -> Numeric:
         with _errors(self._cholmod, PREPARE, self._symbolic.P):
             factor = self._symbolic.cholesky(_as_columns(entries, self._index))
@@ -117,8 +123,11 @@ class _Symbolic05:
             self._symbolic, self._index = _widened(entries, analyze, _too_large(cholmod))
         self._bytes = int(self._symbolic.nnz) * (8 + self._index.itemsize)
 
+    def order(self) -> NDArray[Any]:
+        return np.asarray(self._symbolic.perm)
+
     def factorize(self, entries: Any) -> Numeric:
-        with _errors(self._cholmod, PREPARE, lambda: self._symbolic.perm):
+        with _errors(self._cholmod, PREPARE, self.order):
             factor = self._symbolic.copy()
             # Indices of another width than the analysis has are not checked: they crash.
             factor.factorize(_as_columns(entries, self._index))

@@ -38,7 +38,7 @@ class Preconditioner(ABC):
     entries : it works on an assembled matrix.
     """
 
-    name: ClassVar[str]
+    name: str
     symmetric: ClassVar[bool] = True
     definite: ClassVar[bool] = False
     entries: ClassVar[bool] = True

@@ -17,11 +17,14 @@ _PRECONDITIONERS: Final[dict[str, Callable[[], Preconditioner]]] = {
     "jacobi": preconditioners.Jacobi,
     "ilu": preconditioners.ILU,
     "amg": preconditioners.AMG,
+    "sa": lambda: preconditioners.AMG("aggregation"),
 }
 _solvers: Final[dict[str, Callable[[], Solver]]] = {
     "dense": solvers.Dense,
     "superlu": solvers.SuperLU,
     "cholmod": solvers.Cholmod,
+    "cholmod+amd": lambda: solvers.Cholmod("amd"),
+    "cholmod+metis": lambda: solvers.Cholmod("metis"),
     "cg": solvers.CG,
     "minres": solvers.MINRES,
     "gmres": solvers.GMRES,

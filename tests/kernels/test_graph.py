@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseimplicit.kernels.graph import column_counts
+from sparseimplicit.kernels.graph import ball, column_counts
 
 
 def eliminated(pattern, order):
@@ -44,3 +44,17 @@ def test_a_large_tridiagonal_matrix_has_no_fill():
         sparse.diags_array([np.ones(n - 1), np.ones(n), np.ones(n - 1)], offsets=[-1, 0, 1])
     )
     assert column_counts(matrix.indptr, matrix.indices, np.arange(n)).sum() == 2 * n - 1
+
+
+def test_balls_are_those_of_scipys_distances():
+    rng = np.random.default_rng(3)
+    pattern = rng.random((300, 300)) < 0.01
+    matrix = sparse.csr_array((pattern | pattern.T).astype(float))
+    distance = sparse.csgraph.dijkstra(matrix, unweighted=True, indices=7)
+    members, starts = ball(matrix.indptr, matrix.indices, 7, 300)
+    reachable = np.flatnonzero(np.isfinite(distance))
+    np.testing.assert_array_equal(np.sort(members), reachable)
+    for d in range(starts.size - 1):
+        assert set(distance[members[starts[d] : starts[d + 1]]]) == {d}
+    fewer, _ = ball(matrix.indptr, matrix.indices, 7, 20)
+    np.testing.assert_array_equal(fewer, members[:20])

@@ -1,14 +1,23 @@
+import json
+
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
 
 import sparseimplicit as si
-from sparseimplicit.errors import MemoryBudgetExceeded, NotPositiveDefinite, StructureError
-from sparseimplicit.linear import Operator, Structure, SuperLU, choose
+from sparseimplicit.errors import (
+    MemoryBudgetExceeded,
+    NotPositiveDefinite,
+    ShapeError,
+    StructureError,
+)
+from sparseimplicit.linear import Operator, Rates, Structure, SuperLU, choose
+from sparseimplicit.linear.probe import Course
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 
 SPD = Structure.POSITIVE_DEFINITE
+RATES = Rates()  # of a machine that is the same everywhere
 
 
 def test_few_unknowns_go_to_lapack():
@@ -22,8 +31,8 @@ def test_a_well_conditioned_hessian_goes_to_conjugate_gradients():
 
 
 def test_many_solves_pay_for_a_factorization():
-    choice = choose(Operator(laplacian(200, 200, 1e-4), SPD), solves=1000)
-    assert choice.solver.label in ("cholmod", "superlu")
+    choice = choose(Operator(laplacian(200, 200, 1e-4), SPD), solves=1000, rates=RATES)
+    assert choice.solver.label in ("cholmod+amd", "cholmod+metis", "superlu")
 
 
 def test_a_general_matrix_goes_to_a_general_method():
@@ -53,7 +62,8 @@ def test_nothing_fits_is_said_before_any_work():
 
 
 def test_auto_steps_on_when_an_undeclared_matrix_is_indefinite(monkeypatch):
-    monkeypatch.setattr("sparseimplicit.linear.dispatch._condition_probe", lambda operator: 10.0)
+    blind = Course(residuals=(0.1, 0.01, 1e-9), spectrum=(0.1, 1.0), indefinite=False)
+    monkeypatch.setattr("sparseimplicit.linear.forecast.run_cg", lambda *args: blind)
     a = laplacian(30, 30, 1.0)
     a[450, 450] = 0.5  # indefinite along one direction; the probe, here blind, may miss such
     assert np.linalg.eigvalsh(a.toarray())[0] < 0
@@ -98,8 +108,8 @@ def test_transposed_solve():
 
 
 def test_a_missing_backend_that_would_be_faster_is_said(monkeypatch):
-    monkeypatch.setattr("sparseimplicit.linear.dispatch.available", lambda module: False)
-    choice = choose(Operator(laplacian(200, 200, 1e-4), SPD), solves=1000)
+    monkeypatch.setattr("sparseimplicit.linear.forecast.available", lambda module: False)
+    choice = choose(Operator(laplacian(200, 200, 1e-4), SPD), solves=1000, rates=RATES)
     assert choice.solver.label == "superlu"
     assert "sparseimplicit[cholmod]" in choice.because
     assert "sparseimplicit[cholmod]" in str(choice)
@@ -120,3 +130,49 @@ def test_solvers_of_installed_packages_are_found(monkeypatch):
     assert "theirs" in si.available_solvers()
     solution = si.linear.solve(sparse.eye_array(3) * 2, np.ones(3), solver="theirs")
     np.testing.assert_allclose(solution.value, 0.5)
+
+
+def test_the_plans_analysis_is_handed_on():
+    pytest.importorskip("sksparse", reason="scikit-sparse is not installed")
+    operator = Operator(laplacian(150, 150, 1e-6), SPD)
+    choice = choose(operator, rates=RATES)
+    assert choice.solver.label == "cholmod+amd"
+    system = choice.solver.prepare(operator, analysis=choice.analysis)
+    assert system.report.analyses == 0
+    assert system.report.reused == "symbolic analysis"
+    assert choice.analysis.counts.sum() / 1e6 == pytest.approx(
+        float(choice.because.split("; ")[1].split("e6")[0]), abs=0.06
+    )
+
+
+def test_what_is_over_budget_is_passed_over_aloud():
+    operator = Operator(laplacian(150, 150, 1e-6), SPD)
+    best = choose(operator, rates=RATES).candidates[0]
+    assert best.solver != "cg+jacobi"
+    choice = choose(operator, rates=RATES, memory=best.bytes - 1)
+    assert choice.solver.label != best.solver
+    assert f"'{best.solver}' would be faster, but needs" in choice.because
+    assert f"! {best.solver}" in str(choice)
+
+
+def test_a_wide_choice_looks_into_no_method_that_has_lost(monkeypatch):
+    """A well-conditioned matrix costs no analysis and no hierarchy."""
+    monkeypatch.setattr("sparseimplicit.linear.forecast.analysis_of", None)
+    monkeypatch.setattr("sparseimplicit.linear.forecast.try_amg", None)
+    choice = choose(Operator(laplacian(300, 300, 1.0), SPD), rates=RATES)
+    assert choice.solver.label == "cg+jacobi"
+    others = [c for c in choice.candidates if c.solver in ("cg+amg", "cholmod+amd")]
+    assert len(others) == 2
+    assert all(c.at_least for c in others)
+    assert str(choice).count("≥") >= 4
+
+
+def test_a_choice_converts_to_plain_values():
+    record = choose(laplacian(40, 40, 1.0), rates=RATES).to_dict()
+    assert json.loads(json.dumps(record)) == record
+    assert record["candidates"][0]["solver"] == record["solver"]
+
+
+def test_fewer_than_one_solve_is_refused():
+    with pytest.raises(ShapeError, match="solves must be 1 or more"):
+        choose(laplacian(40, 40, 1.0), solves=0)

@@ -37,7 +37,7 @@ class AMG(Preconditioner):
     Source: Ruge and Stüben 1987; Vaněk, Mandel, Brezina 1996; pyamg (Bell, Olson, Schroder 2022).
     """
 
-    name: ClassVar[str] = "amg"
+    name = "amg"
     definite: ClassVar[bool] = True
 
     def __init__(self, kind: str = "auto", near_nullspace: Any = None) -> None:
@@ -48,6 +48,7 @@ class AMG(Preconditioner):
                 fix="use 'auto', 'classical' (Ruge–Stüben) or 'aggregation'.",
             )
         self.kind = kind
+        self.name = "sa" if kind == "aggregation" else "amg"
         self.near_nullspace = near_nullspace
 
     def prepare(self, operator: Operator) -> PreparedPreconditioner:

@@ -28,7 +28,7 @@ class ILU(Preconditioner):
     Source: Li and Shao 2011, ACM TOMS 37(4), 43.
     """
 
-    name: ClassVar[str] = "ilu"
+    name = "ilu"
     symmetric: ClassVar[bool] = False
 
     def __init__(self, drop_tolerance: float = 1e-4, fill_factor: float = 10.0) -> None:

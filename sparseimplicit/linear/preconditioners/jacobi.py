@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from ..operator import Array, Operator
@@ -13,7 +11,7 @@ from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_emp
 class Jacobi(Preconditioner):
     """M = |diag A|, positive definite also for an indefinite A, as MINRES wants it."""
 
-    name: ClassVar[str] = "jacobi"
+    name = "jacobi"
 
     def prepare(self, operator: Operator) -> PreparedPreconditioner:
         """Take the diagonal; a zero on it has no inverse and is replaced by 1.

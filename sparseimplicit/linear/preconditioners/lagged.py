@@ -17,7 +17,7 @@ class Lagged(Preconditioner):
     at the solution to full accuracy in a few products: no second factorization.
     """
 
-    name: ClassVar[str] = "lagged"
+    name = "lagged"
     entries: ClassVar[bool] = False
 
     def __init__(self, system: PreparedSystem) -> None:

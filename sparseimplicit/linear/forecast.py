@@ -1,0 +1,310 @@
+"""What each method would cost on a matrix: seconds and bytes, before any heavy work.
+
+Counts come from the matrix itself (a few steps of CG, AMG on a part, CHOLMOD's symbolic analysis),
+rates from the machine. An experiment is made only where its method could still win, and costs a
+small part of what it decides about; the methods left out are listed with a bound, ``≥``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from .._optional import available
+from ..errors import SparseImplicitError
+from .operator import Operator, Structure
+from .probe import Course, Part, part_of, run_cg, try_amg
+from .rates import Rates
+from .rates import rates as rates_of_this_machine
+from .solvers.cholmod import Analysis, analysis_of
+
+DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other method
+SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
+PART_STEPS: Final = 200
+EFFORT: Final = 0.06  # of the time at stake that one more step of planning may cost
+FILL_SPREAD: Final = 2.2  # the guess of nnz(L) from size and dimension is right within this factor
+AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
+AMG_MOST: Final = 100
+CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One method weighed: seconds and bytes predicted, and why (not).
+
+    missing: it is impossible only for want of its backend. at_least: the figures are bounds from
+    below, and no more was asked, since another method beats even these. analysis: what the plan
+    has already done of the method's work.
+    """
+
+    solver: str
+    seconds: float
+    bytes: int
+    because: str
+    possible: bool = True
+    missing: bool = False
+    at_least: bool = False
+    analysis: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Entries of L and operations of the factorization."""
+
+    entries: float
+    operations: float
+
+
+class Forecast:
+    """The candidates for one matrix; experiments are made when they are asked for, once."""
+
+    def __init__(self, operator: Operator, solves: int, rtol: float, rates: Rates | None) -> None:
+        self.operator = operator
+        self.n = operator.n
+        self.solves = solves
+        self.rtol = rtol
+        self._rates = rates
+
+    @property
+    def _nonzeros(self) -> int:
+        return int(self.operator.entries.nnz)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The speeds to reckon with; those of this machine are measured at first need."""
+        return self._rates or rates_of_this_machine()
+
+    def candidates(self) -> list[Candidate]:
+        """Return the methods for this matrix, looked into as deeply as the choice needs."""
+        if self.operator.entries is None:
+            return [self._products()]
+        if self.n <= DENSE_LIMIT:
+            return [
+                Candidate("dense", 1e-9 * self.n**3, 16 * self.n**2, f"{self.n} unknowns are few")
+            ]
+        if not self.operator.structure.symmetric:
+            return self._general()
+        return self._symmetric()
+
+    # -- symmetric matrices ------------------------------------------------------------------
+
+    def _symmetric(self) -> list[Candidate]:
+        found = [*self._banded()]
+        at_stake = min(_least(found), self._direct(self._guess_at_best()), self._amg_at_best())
+        course, count = self._cg_course(at_stake)
+        indefinite = course is None or course.indefinite
+        if indefinite and self.operator.structure is not Structure.POSITIVE_DEFINITE:
+            return found + self._indefinite()
+        word = self._word(indefinite)
+        if course is not None and not indefinite:
+            found.append(self._cg(course, count, word))
+        found += self._amg(_least(found), word)
+        found += self._cholesky(_least(found), word)
+        found.append(self._superlu(symmetric=True))
+        return found
+
+    def _word(self, indefinite: bool) -> str:
+        declared = self.operator.structure is Structure.POSITIVE_DEFINITE
+        word = "declared positive definite" if declared else "no negative curvature found"
+        # The method will find it again and say so; the declaration rules.
+        return f"{word}, though a probe met negative curvature" if indefinite else word
+
+    def _cg_course(self, at_stake: float) -> tuple[Course | None, float]:
+        """Run CG on a part, and for some steps on the whole where that could change the choice.
+
+        On a part small enough to be solved for nothing CG comes to its end. Where it needed fewer
+        iterations than would carry news across the part, the whole needs as many.
+        """
+        part = self._part
+        course = run_cg(part.operator, PART_STEPS, self.rtol)
+        if course is None or course.indefinite:
+            return course, np.inf
+        count = 1.1 * course.iterations(self.rtol)
+        if count <= 1.5 * part.radius or part.whole_radius <= part.radius:
+            return course, count
+        for steps in (8, 32, 128, 512):
+            time_left = EFFORT * min(at_stake, self._cg_seconds(count))
+            lost = self._cg_seconds(count) > 3.0 * at_stake
+            if lost or (steps > 8 and steps * self._iteration > time_left):
+                break
+            course = run_cg(self.operator, steps)
+            if course is None or course.indefinite:
+                return course, np.inf
+            # CG needs about seven iterations for each step from the border to the middle.
+            count = min(course.iterations(self.rtol), 7.0 * part.whole_radius)
+        return course, count
+
+    def _cg_seconds(self, iterations: float) -> float:
+        return self.solves * iterations * self._iteration
+
+    @property
+    def _iteration(self) -> float:
+        return self.rates.iteration_of_cg(self.n, self._nonzeros)
+
+    def _cg(self, course: Course, count: float, word: str) -> Candidate:
+        tried = f"after {len(course.residuals)} tried"
+        because = (
+            f"{word}; condition ≥ {course.condition:.3g}, about {count:.0f} iterations, {tried}"
+        )
+        return Candidate("cg+jacobi", self._cg_seconds(count), CG_BYTES * self.n, because)
+
+    # -- multigrid ---------------------------------------------------------------------------
+
+    def _amg_at_best(self) -> float:
+        nonzeros = self._nonzeros
+        cycles = AMG_LEAST * (2.0 * self.rates.cycle * nonzeros + self._iteration)
+        return self.rates.classical * nonzeros + self.solves * cycles
+
+    def _amg(self, best: float, word: str) -> list[Candidate]:
+        """Try both kinds on the part, for as many iterations as would still win."""
+        nonzeros, size = self._nonzeros, self._part.operator.n
+        least, setup = self._amg_at_best(), self.rates.classical * nonzeros
+        held = 40 * nonzeros + CG_BYTES * self.n
+        if least > 0.8 * best:
+            because = f"no faster, even with {AMG_LEAST} iterations a solve; not tried"
+            return [Candidate("cg+amg", least, held, because, at_least=True)]
+        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
+        found = []
+        for kind, name, peak in (("classical", "cg+amg", 1.3), ("aggregation", "cg+sa", 3.1)):
+            trial = try_amg(self._part.operator, kind, self.rtol, limit)
+            if trial is None:
+                because = f"more than {limit} iterations on {size} of the unknowns"
+                found.append(Candidate(name, max(best, least), held, because, at_least=True))
+                continue
+            seconds = nonzeros * (trial.setup + self.solves * trial.cycles)
+            because = f"{word}; {trial.iterations} iterations on {size} of the unknowns"
+            bytes_ = int(peak * trial.bytes * nonzeros) + CG_BYTES * self.n
+            found.append(Candidate(name, seconds, bytes_, because))
+        return found
+
+    # -- direct methods ----------------------------------------------------------------------
+
+    @cached_property
+    def _part(self) -> Part:
+        return part_of(self.operator, SAMPLE)
+
+    def _guess(self) -> Fill:
+        """Guess nnz(L) from size, entries a row and dimension d: separators have n^(1 − 1/d).
+
+        2.3 n log₂ n for planar five-point grids, 6.7 n^(4/3) for seven points in space; both from
+        512² to 2048² and at 64³. Operations: nnz(L)²/n grows as these do, times 5.
+        """
+        n, dimension = self.n, self._part.dimension
+        density = max(self._nonzeros / n / 5.0, 0.3)
+        planar = 2.3 * n * np.log2(n) * density
+        spatial = 6.7 * n ** (2.0 * (1.0 - 1.0 / max(dimension, 2.0))) * density / 1.4
+        entries = float(min(max(planar, spatial) if dimension > 2.3 else planar, 0.5 * n * n))
+        return Fill(entries, 5.0 * entries * entries / n)
+
+    def _guess_at_best(self) -> Fill:
+        guess = self._guess()
+        return Fill(guess.entries / FILL_SPREAD, guess.operations / FILL_SPREAD**2)
+
+    def _direct(self, fill: Fill) -> float:
+        """Return the seconds of CHOLMOD: ordering by minimum degree, factorization, solves."""
+        rates = self.rates
+        factor = rates.factor * fill.entries + rates.flop * fill.operations
+        return rates.ordering * self._nonzeros + factor + self.solves * rates.solve * fill.entries
+
+    def _cholesky(self, best: float, word: str) -> list[Candidate]:
+        guess, least = self._guess(), self._guess_at_best()
+        if not available("sksparse"):
+            because = "scikit-sparse is not installed: pip install 'sparseimplicit[cholmod]'"
+            return [self._factored("amd", guess, because, possible=False, missing=True)]
+        if self._direct(least) > best:
+            told = f"{least.entries / 1e6:.1f}e6 entries in the factor; not analysed"
+            return [
+                self._factored("amd", least, f"no faster, even with only {told}", at_least=True)
+            ]
+        analysis = self.analysis
+        if isinstance(analysis, str):
+            return [self._factored("amd", guess, analysis, possible=False)]
+        fill = fill_of(analysis)
+        because = f"{word}; {_told(fill)} (analysed)"
+        # METIS: 0.75 of the entries in the plane, half of them in space.
+        saving = 0.76 if self._part.dimension < 2.4 else 0.5
+        fewer = Fill(saving * fill.entries, saving**2 * fill.operations)
+        return [
+            self._factored("amd", fill, because, analysis=analysis),
+            self._factored("metis", fewer, f"{word}; {_told(fewer)} (guessed from the other)"),
+        ]
+
+    def _factored(self, ordering: str, fill: Fill, because: str, **flags: Any) -> Candidate:
+        ordered = {"amd": self.rates.ordering, "metis": self.rates.dissection}[ordering]
+        seconds = self._direct(fill) + (ordered - self.rates.ordering) * self._nonzeros
+        held = int(11.0 * fill.entries + 33.0 * self._nonzeros)
+        return Candidate(f"cholmod+{ordering}", seconds, held, because, **flags)
+
+    @cached_property
+    def analysis(self) -> Analysis | str:
+        """CHOLMOD's symbolic analysis, by minimum degree; or why there is none."""
+        try:
+            return analysis_of(self.operator.entries, "amd")
+        except SparseImplicitError as error:
+            return f"its analysis failed: {error.what}"
+
+    def _superlu(self, *, symmetric: bool) -> Candidate:
+        analysis = vars(self).get("analysis")
+        known = isinstance(analysis, Analysis)
+        fill = fill_of(analysis) if isinstance(analysis, Analysis) else self._guess()
+        both = 2.0 * fill.entries * (1.0 if symmetric else 1.5)
+        seconds = self.rates.lu * both + 2.0 * 3.0 * self.rates.flop * fill.operations
+        because = f"sparse LU with {'' if known else 'a guess of '}{both / 1e6:.1f}e6 entries"
+        return Candidate(
+            "superlu", seconds + self.solves * self.rates.lu_solve * both, int(14 * both), because,
+            possible=both < 2**31,
+        )  # fmt: skip
+
+    # -- the rest ----------------------------------------------------------------------------
+
+    def _banded(self) -> Iterable[Candidate]:
+        return ()
+
+    def _indefinite(self) -> list[Candidate]:
+        lu = self._superlu(symmetric=True)
+        minres = Candidate(
+            "minres+jacobi", 1000 * self.solves * self._iteration, CG_BYTES * self.n,
+            "indefinite; the iterations are a guess",
+        )  # fmt: skip
+        return [lu, minres]
+
+    def _general(self) -> list[Candidate]:
+        nonzeros = self._nonzeros
+        steps = 60 * np.log(1 / self.rtol) / 18
+        return [
+            self._superlu(symmetric=False),
+            Candidate("gmres+ilu", (2e-6 + self.solves * steps * 4e-8) * nonzeros, 300 * nonzeros,
+                      "GMRES, incomplete LU; iterations are a guess"),
+        ]  # fmt: skip
+
+    def _products(self) -> Candidate:
+        helped = self.operator.preconditioning_entries is not None
+        if self.operator.structure is Structure.POSITIVE_DEFINITE:
+            name = "cg+jacobi" if helped else "cg"
+        elif self.operator.structure is Structure.SYMMETRIC:
+            name = "minres+jacobi" if helped else "minres"
+        else:
+            name = "gmres+ilu" if helped else "gmres"
+        because = f"products alone, {self.operator.structure.value}"
+        return Candidate(name, 0.0, CG_BYTES * self.n, because)
+
+
+def fill_of(analysis: Analysis) -> Fill:
+    """Return the entries and operations that a symbolic analysis foretells."""
+    counts = analysis.counts.astype(np.float64)
+    return Fill(float(counts.sum()), float(counts @ counts))
+
+
+def _told(fill: Fill) -> str:
+    return (
+        f"{fill.entries / 1e6:.1f}e6 entries in the factor, "
+        f"{fill.operations / 1e9:.1f}e9 operations"
+    )
+
+
+def _least(candidates: Iterable[Candidate]) -> float:
+    return min((c.seconds for c in candidates if c.possible), default=np.inf)

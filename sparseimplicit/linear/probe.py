@@ -1,0 +1,157 @@
+"""Cheap experiments on a matrix, from which the cost of solving with it is foretold."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SparseImplicitError
+from ..kernels.graph import ball
+from .operator import Operator, csr_from_parts
+from .preconditioners import AMG, Jacobi
+from .reports import Reason
+from .solvers import CG
+
+# After so many iterations without a tenth of the residual gone, CG has not seen the bottom of the
+# spectrum yet, and its rate will fall: by this factor, on the matrices of scripts/bench/zoo.py.
+SLOWDOWN: Final = 3.5
+
+
+@dataclass(frozen=True)
+class Course:
+    """How CG with Jacobi's preconditioner went on a random right-hand side, as far as it went.
+
+    residuals: relative, one an iteration. spectrum: Ritz values of D⁻¹A. indefinite: a direction
+    of curvature ≤ 0 was met.
+    """
+
+    residuals: tuple[float, ...]
+    spectrum: tuple[float, float] | None
+    indefinite: bool
+
+    @property
+    def condition(self) -> float:
+        """A lower bound of the condition number of D⁻¹A."""
+        return 1.0 if self.spectrum is None else self.spectrum[1] / self.spectrum[0]
+
+    def iterations(self, rtol: float) -> float:
+        """Foretell the iterations to rtol from the rate of the second half of the course."""
+        reached = np.array(self.residuals)
+        below = np.flatnonzero(reached <= rtol)
+        if below.size:
+            return float(below[0] + 1)
+        k, last = reached.size, float(reached[-1])
+        rate = np.log(reached[k // 2 - 1] / last) / (k - k // 2) if k >= 2 else 0.0
+        # Never better for long than the classical bound with the condition seen so far.
+        slowest = 0.5 * np.sqrt(self.condition) * np.log(2.0 / rtol)
+        left = np.log(last / rtol) / rate if rate > 0 else 10.0 * slowest
+        doubt = np.clip(np.log(last / 0.02) / np.log(5.0), 0.0, 1.0)
+        return float(k + left * (1.0 + (SLOWDOWN - 1.0) * doubt))
+
+
+def run_cg(operator: Operator, steps: int, rtol: float = 1e-14) -> Course | None:
+    """Run some steps of CG; None where a diagonal entry ≤ 0 forbids it."""
+    try:
+        method = CG(Jacobi(), max_iterations=steps).prepare(operator).method
+    except SparseImplicitError:
+        return None
+    attempt = method._solve(_random(operator.n), np.array([rtol]))
+    return Course(attempt.residuals, attempt.spectrum, attempt.reason is Reason.NEGATIVE_CURVATURE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some balls of unknowns, taken out of a matrix with their diagonal kept.
+
+    It is as if the border of each were held fixed: a part of a positive definite matrix is so too.
+
+    dimension: d where a ball of radius r has about rᵈ members: 2 for grids and meshes of the
+    plane, 3 in space, far more for random graphs. radius: of these balls. whole_radius: of one
+    with all unknowns.
+    """
+
+    operator: Operator
+    dimension: float
+    radius: float
+    whole_radius: float
+
+
+def part_of(operator: Operator, count: int, balls: int = 3) -> Part:
+    """Take about ``count`` unknowns in balls spread over the numbering; costs their edges."""
+    entries, n = operator.entries, operator.n
+    grown = [
+        ball(entries.indptr, entries.indices, (2 * k + 1) * n // (2 * balls), count // balls)
+        for k in range(balls)
+    ]
+    members = np.unique(np.concatenate([found for found, _ in grown]))
+    found, starts = grown[balls // 2]
+    levels = starts.size - 1
+    if found.size < count // balls:  # a whole component: its size does not grow with the matrix
+        return Part(_submatrix(operator, members), 1.0, levels, levels)
+    if levels < 4:
+        return Part(_submatrix(operator, members), np.inf, levels, levels)
+    half = levels // 2  # of whole levels alone: the last one is cut off
+    dimension = float(np.log(starts[levels - 1] / starts[half]) / np.log((levels - 1) / half))
+    whole = levels * (n / found.size) ** (1.0 / max(dimension, 1.0))
+    return Part(_submatrix(operator, members), dimension, levels, whole)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """AMG on a part of the matrix: seconds, iterations and bytes, these two an entry."""
+
+    iterations: int
+    setup: float
+    cycles: float
+    bytes: float
+
+
+def try_amg(part: Operator, kind: str, rtol: float, limit: int) -> Trial | None:
+    """Set AMG up on a part, solve, and measure; None where ``limit`` iterations do not do.
+
+    AMG converges on a part nearly as on the whole, whatever the size.
+    """
+    b = _random(part.n)
+    try:
+        started = time.perf_counter()
+        method = CG(AMG(kind), max_iterations=limit).prepare(part).method
+        ready = time.perf_counter()
+        attempt = method._solve(b, np.array([rtol]))
+        done = time.perf_counter()
+    except SparseImplicitError:
+        return None
+    if attempt.reason is not Reason.CONVERGED or attempt.iterations == 0:
+        return None
+    nonzeros = max(part.entries.nnz, 1)
+    return Trial(
+        attempt.iterations,
+        (ready - started) / nonzeros,
+        (done - ready) / nonzeros,
+        (method.bytes_estimate or 0) / nonzeros,
+    )
+
+
+def _random(n: int) -> Any:
+    b = np.random.default_rng(0).random((n, 1)) - 0.5
+    return b / np.sqrt(n / 12.0)
+
+
+def _submatrix(operator: Operator, chosen: NDArray[np.int64]) -> Operator:
+    """Return the rows and columns of some unknowns, which are sorted."""
+    rank = np.full(operator.n, -1, dtype=np.int32)
+    rank[chosen] = np.arange(chosen.size)
+    rows = operator.entries[chosen]
+    columns = rank[rows.indices]
+    inside = columns >= 0
+    before = np.concatenate([[0], np.cumsum(inside)])
+    part = csr_from_parts(
+        rows.data[inside],
+        columns[inside],
+        before[rows.indptr].astype(np.int32),
+        (chosen.size, chosen.size),
+    )
+    return Operator(part, operator.structure)

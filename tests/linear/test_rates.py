@@ -1,0 +1,87 @@
+"""The machine's rates: measured, kept, and measured again where what is kept cannot be used."""
+
+import dataclasses
+import json
+
+import pytest
+
+from sparseimplicit.linear import rates as module
+from sparseimplicit.linear.rates import Rates, cache_path, rates
+
+DAMAGED = ['{"rates": {"iteration": "fast"}}', '{"rates": {"x": 1}}', '{"rates": {"byte": 0.0}}']
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    rates.cache_clear()
+    yield
+    rates.cache_clear()
+
+
+@pytest.fixture
+def measurements(monkeypatch):
+    """Count calibrations, which take a second each, and return known rates instead."""
+    calls = []
+
+    def measured():
+        calls.append(1)
+        return {"iteration": 1e-5 * (1 + len(calls))}
+
+    monkeypatch.setattr(module, "_cg", measured)
+    for name in ("_cholmod", "_superlu", "_amg", "_blas"):
+        monkeypatch.setattr(module, name, dict)
+    return calls
+
+
+def test_a_calibration_measures_every_rate_and_keeps_it():
+    measured = module.calibrate()
+    defaults = dataclasses.asdict(Rates())
+    for name, value in dataclasses.asdict(measured).items():
+        assert 1e-13 < value < 1e-2, name
+        if name not in ("ordering", "dissection", "factor", "solve"):  # CHOLMOD may be missing
+            assert value != defaults[name], name
+    assert measured.cached_byte <= measured.byte
+    assert rates() == measured
+    record = json.loads(cache_path().read_text())
+    assert record["machine"] == module.machine()
+
+
+def test_they_are_measured_once(measurements):
+    first = rates()
+    rates.cache_clear()  # as a new process would begin
+    assert rates() == first
+    assert len(measurements) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", *DAMAGED])
+def test_a_damaged_file_is_replaced(measurements, text):
+    cache_path().parent.mkdir(parents=True)
+    cache_path().write_text(text)
+    assert rates().iteration == 2e-5
+    rates.cache_clear()
+    assert rates().iteration == 2e-5
+    assert len(measurements) == 1
+
+
+def test_where_nothing_can_be_written_they_last_as_long_as_the_process(
+    measurements, monkeypatch, tmp_path, caplog
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert rates() is rates()
+    assert len(measurements) == 1
+    assert "cannot be kept" in caplog.text
+
+
+def test_another_number_of_threads_is_another_machine(monkeypatch):
+    one = cache_path()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert cache_path() != one
+
+
+def test_an_iteration_of_cg_costs_more_out_of_cache():
+    known = Rates(cached_byte=1e-11, byte=4e-11)
+    small = known.iteration_of_cg(10_000, 50_000) - known.iteration
+    large = known.iteration_of_cg(10_000_000, 50_000_000) - known.iteration
+    assert large / small == pytest.approx(4000, rel=1e-6)
