@@ -10,7 +10,7 @@ from .preconditioning import Preconditioner, PreparedPreconditioner
 from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
-from .solvers import CG, GMRES, MINRES, Cholmod, Dense, SuperLU
+from .solvers import CG, GMRES, MINRES, Cholmod, Dense, Pardiso, SuperLU
 
 __all__ = [
     "AMG",
@@ -29,6 +29,7 @@ __all__ = [
     "LinearSolution",
     "Needs",
     "Operator",
+    "Pardiso",
     "Preconditioner",
     "PreparationReport",
     "PreparedMethod",

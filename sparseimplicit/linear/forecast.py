@@ -17,10 +17,12 @@ import numpy as np
 from .._optional import available
 from ..errors import SparseImplicitError
 from .operator import Operator, Structure
+from .pardiso_api import GENERAL
 from .probe import Course, Part, part_of, run_cg, try_amg
 from .rates import Rates
 from .rates import rates as rates_of_this_machine
 from .solvers.cholmod import Analysis, analysis_of
+from .solvers.pardiso import Pardiso, PardisoAnalysis
 
 DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other method
 SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
@@ -94,7 +96,7 @@ class Forecast:
 
     def _symmetric(self) -> list[Candidate]:
         found = [*self._banded()]
-        at_stake = min(_least(found), self._direct(self._guess_at_best()), self._amg_at_best())
+        at_stake = min(_least(found), self._direct_at_best(), self._amg_at_best())
         course, count = self._cg_course(at_stake)
         indefinite = course is None or course.indefinite
         if indefinite and self.operator.structure is not Structure.POSITIVE_DEFINITE:
@@ -103,9 +105,7 @@ class Forecast:
         if course is not None and not indefinite:
             found.append(self._cg(course, count, word))
         found += self._amg(_least(found), word)
-        found += self._cholesky(_least(found), word)
-        found.append(self._superlu(symmetric=True))
-        return found
+        return found + self._direct(_least(found), word)
 
     def _word(self, indefinite: bool) -> str:
         declared = self.operator.structure is Structure.POSITIVE_DEFINITE
@@ -204,60 +204,101 @@ class Forecast:
         guess = self._guess()
         return Fill(guess.entries / FILL_SPREAD, guess.operations / FILL_SPREAD**2)
 
-    def _direct(self, fill: Fill) -> float:
-        """Return the seconds of CHOLMOD: ordering by minimum degree, factorization, solves."""
-        rates = self.rates
-        factor = rates.factor * fill.entries + rates.flop * fill.operations
-        return rates.ordering * self._nonzeros + factor + self.solves * rates.solve * fill.entries
+    def _direct_at_best(self) -> float:
+        least = self._guess_at_best()
+        return min(self._factored(name, least, "").seconds for name in self._backends())
 
-    def _cholesky(self, best: float, word: str) -> list[Candidate]:
+    def _backends(self) -> list[str]:
+        """Return the direct methods that are installed and right for the structure."""
+        names = []
+        if available("pypardiso"):
+            names += ["pardiso+amd", "pardiso"]
+        if available("sksparse") and self.operator.structure.symmetric:
+            names += ["cholmod+amd", "cholmod+metis"]
+        return [*names, "superlu"]
+
+    def _direct(self, best: float, word: str, *, definite: bool = True) -> list[Candidate]:
+        """Weigh the factorizations: by bounds first, by an analysis where one could win."""
+        found: list[Candidate] = []
+        names = self._backends()
         guess, least = self._guess(), self._guess_at_best()
-        if not available("sksparse"):
-            because = "scikit-sparse is not installed: pip install 'sparseimplicit[cholmod]'"
-            return [self._factored("amd", guess, because, possible=False, missing=True)]
-        if self._direct(least) > best:
-            told = f"{least.entries / 1e6:.1f}e6 entries in the factor; not analysed"
-            return [
-                self._factored("amd", least, f"no faster, even with only {told}", at_least=True)
-            ]
-        analysis = self.analysis
-        if isinstance(analysis, str):
-            return [self._factored("amd", guess, analysis, possible=False)]
-        fill = fill_of(analysis)
-        because = f"{word}; {_told(fill)} (analysed)"
-        # METIS: 0.75 of the entries in the plane, half of them in space.
-        saving = 0.76 if self._part.dimension < 2.4 else 0.5
-        fewer = Fill(saving * fill.entries, saving**2 * fill.operations)
-        return [
-            self._factored("amd", fill, because, analysis=analysis),
-            self._factored("metis", fewer, f"{word}; {_told(fewer)} (guessed from the other)"),
-        ]
+        if not definite:
+            names = [name for name in names if not name.startswith("cholmod")]
+        analysed: Fill | None = None
+        for name in sorted(names, key=lambda name: self._factored(name, guess, "").seconds):
+            at_best = (
+                least if analysed is None else Fill(0.8 * analysed.entries, analysed.operations)
+            )
+            bound = self._factored(name, at_best, "")
+            if bound.seconds > min(best, _least(found)) or (name == "superlu" and found):
+                told = f"no faster, even with only {at_best.entries / 1e6:.1f}e6 entries"
+                found.append(self._factored(name, at_best, f"{told}; not analysed", at_least=True))
+                continue
+            analysis = self._analyse(name)
+            if isinstance(analysis, str):
+                found.append(self._factored(name, guess, analysis, possible=False))
+            elif analysis is None:
+                fill = analysed or guess
+                found.append(self._factored(name, fill, f"{word}; {_told(fill)} (guessed)"))
+            else:
+                analysed = fill_of(analysis)
+                because = f"{word}; {_told(analysed)} (analysed)"
+                found.append(self._factored(name, analysed, because, analysis=analysis))
+        return found + self._missing(guess)
 
-    def _factored(self, ordering: str, fill: Fill, because: str, **flags: Any) -> Candidate:
-        ordered = {"amd": self.rates.ordering, "metis": self.rates.dissection}[ordering]
-        seconds = self._direct(fill) + (ordered - self.rates.ordering) * self._nonzeros
-        held = int(11.0 * fill.entries + 33.0 * self._nonzeros)
-        return Candidate(f"cholmod+{ordering}", seconds, held, because, **flags)
+    def _missing(self, guess: Fill) -> list[Candidate]:
+        """List a backend that is not installed, with what it would have cost."""
+        found = []
+        for name, module, package in (
+            ("pardiso", "pypardiso", "pypardiso"),
+            ("cholmod+amd", "sksparse", "scikit-sparse"),
+        ):
+            if available(module) or (name != "pardiso" and not self.operator.structure.symmetric):
+                continue
+            extra = name.partition("+")[0]
+            because = f"{package} is not installed: pip install 'sparseimplicit[{extra}]'"
+            found.append(self._factored(name, guess, because, possible=False, missing=True))
+        return found
 
-    @cached_property
-    def analysis(self) -> Analysis | str:
-        """CHOLMOD's symbolic analysis, by minimum degree; or why there is none."""
+    def _factored(self, name: str, fill: Fill, because: str, **flags: Any) -> Candidate:
+        """Return the candidate for a factorization of that size, with its ordering and solves."""
+        rates, nonzeros, solves = self.rates, self._nonzeros, self.solves
+        if name == "superlu":
+            # L and U; without symmetry its ordering fills half as much again, and it is serial.
+            both = 2.0 * fill.entries * (1.0 if self.operator.structure.symmetric else 1.5)
+            seconds = (
+                rates.lu + solves * rates.lu_solve
+            ) * both + 6.0 * rates.flop * fill.operations
+            possible = both < 2**31
+            return Candidate(
+                name, seconds, int(14 * both), because, **{"possible": possible} | flags
+            )
+        sides = 1.0 if self.operator.structure.symmetric else 2.0
+        entries = sides * fill.entries
+        arithmetic = sides * rates.flop * fill.operations
+        if name.startswith("cholmod"):
+            ordering = rates.ordering if name == "cholmod+amd" else rates.dissection
+            seconds = rates.factor * entries + arithmetic + solves * rates.solve * entries
+            held = 11.0 * entries + 33.0 * nonzeros
+        else:
+            ordering = rates.pardiso_dissection if name == "pardiso" else rates.pardiso_ordering
+            # Minimum degree is quick for symmetric matrices alone.
+            ordering *= 1.0 if name == "pardiso" or sides == 1.0 else 6.0
+            seconds = rates.pardiso_factor * entries + solves * rates.pardiso_solve * entries
+            seconds += 0.5 * arithmetic
+            held = 9.0 * entries + 40.0 * nonzeros
+        return Candidate(name, ordering * nonzeros + seconds, int(held), because, **flags)
+
+    def _analyse(self, name: str) -> Analysis | PardisoAnalysis | str | None:
+        """Return the symbolic analysis of a method, None if it has none, or why it failed."""
         try:
-            return analysis_of(self.operator.entries, "amd")
+            if name.startswith("pardiso"):
+                return Pardiso("amd" if name.endswith("+amd") else "metis").analyse(self.operator)
+            if name.startswith("cholmod"):
+                return analysis_of(self.operator.entries, name.partition("+")[2])
         except SparseImplicitError as error:
             return f"its analysis failed: {error.what}"
-
-    def _superlu(self, *, symmetric: bool) -> Candidate:
-        analysis = vars(self).get("analysis")
-        known = isinstance(analysis, Analysis)
-        fill = fill_of(analysis) if isinstance(analysis, Analysis) else self._guess()
-        both = 2.0 * fill.entries * (1.0 if symmetric else 1.5)
-        seconds = self.rates.lu * both + 2.0 * 3.0 * self.rates.flop * fill.operations
-        because = f"sparse LU with {'' if known else 'a guess of '}{both / 1e6:.1f}e6 entries"
-        return Candidate(
-            "superlu", seconds + self.solves * self.rates.lu_solve * both, int(14 * both), because,
-            possible=both < 2**31,
-        )  # fmt: skip
+        return None
 
     # -- the rest ----------------------------------------------------------------------------
 
@@ -265,21 +306,21 @@ class Forecast:
         return ()
 
     def _indefinite(self) -> list[Candidate]:
-        lu = self._superlu(symmetric=True)
         minres = Candidate(
             "minres+jacobi", 1000 * self.solves * self._iteration, CG_BYTES * self.n,
             "indefinite; the iterations are a guess",
         )  # fmt: skip
-        return [lu, minres]
+        return [*self._direct(np.inf, "indefinite", definite=False), minres]
 
     def _general(self) -> list[Candidate]:
         nonzeros = self._nonzeros
         steps = 60 * np.log(1 / self.rtol) / 18
+        ilu = (2e-6 + self.solves * steps * 4e-8) * nonzeros
+        told = "GMRES, incomplete LU; iterations are a guess"
         return [
-            self._superlu(symmetric=False),
-            Candidate("gmres+ilu", (2e-6 + self.solves * steps * 4e-8) * nonzeros, 300 * nonzeros,
-                      "GMRES, incomplete LU; iterations are a guess"),
-        ]  # fmt: skip
+            *self._direct(np.inf, "sparse LU"),
+            Candidate("gmres+ilu", ilu, 300 * nonzeros, told),
+        ]
 
     def _products(self) -> Candidate:
         helped = self.operator.preconditioning_entries is not None
@@ -293,8 +334,11 @@ class Forecast:
         return Candidate(name, 0.0, CG_BYTES * self.n, because)
 
 
-def fill_of(analysis: Analysis) -> Fill:
+def fill_of(analysis: Analysis | PardisoAnalysis) -> Fill:
     """Return the entries and operations that a symbolic analysis foretells."""
+    if isinstance(analysis, PardisoAnalysis):
+        sides = 2.0 if analysis.kind == GENERAL else 1.0
+        return Fill(analysis.handle.entries / sides, analysis.handle.operations / sides)
     counts = analysis.counts.astype(np.float64)
     return Fill(float(counts.sum()), float(counts @ counts))
 

@@ -29,7 +29,7 @@ from ..kernels.graph import column_counts
 from .cholmod_api import analyse
 from .operator import Operator, Structure, csr_from_parts
 from .preconditioners import AMG, Jacobi
-from .solvers import CG, Cholmod, SuperLU
+from .solvers import CG, Cholmod, Pardiso, SuperLU
 
 log: Final = logging.getLogger(__name__)
 SPD: Final = Structure.POSITIVE_DEFINITE
@@ -39,7 +39,9 @@ IN_CACHE: Final = 8 * 2**20
 OUT_OF_CACHE: Final = 64 * 2**20
 
 THREADS: Final = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-LIBRARIES: Final = ("numpy", "scipy", "numba", "pyamg", "scikit-sparse", "sparseimplicit")
+LIBRARIES: Final = (
+    "numpy", "scipy", "numba", "pyamg", "scikit-sparse", "pypardiso", "mkl", "sparseimplicit",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Rates:
     iteration: of CG, whatever the size. cached_byte, byte: moved by CG in cache, and out of it.
     ordering, dissection: an entry of A, by minimum degree and by METIS. factor: an entry of L, of
     planar graphs. flop: of a matrix product. solve: an entry of L, forth and back.
-    lu, lu_solve: an entry of L + U by SuperLU. classical, aggregation: an entry of A, to set up
+    pardiso_…: the same by PARDISO. lu, lu_solve: an entry of L + U by SuperLU. classical, aggregation: an entry of A, to set up
     AMG. cycle: an entry of the hierarchy in one V-cycle.
     """
 
@@ -61,6 +63,10 @@ class Rates:
     factor: float = 5.0e-8
     flop: float = 1.5e-11
     solve: float = 3.0e-9
+    pardiso_ordering: float = 1.2e-7
+    pardiso_dissection: float = 3.1e-7
+    pardiso_factor: float = 1.8e-8
+    pardiso_solve: float = 1.5e-9
     lu: float = 2.0e-7
     lu_solve: float = 4.0e-9
     classical: float = 2.5e-7
@@ -100,7 +106,7 @@ def calibrate() -> Rates:
     the machine makes it look slower: calibrate when it is idle. What cannot be measured, for want
     of a backend, keeps its default. Cost: one to two seconds.
     """
-    measured = Rates(**(_cg() | _cholmod() | _superlu() | _amg() | _blas()))
+    measured = Rates(**(_cg() | _cholmod() | _pardiso() | _superlu() | _amg() | _blas()))
     try:
         text = json.dumps(measured_record(measured), indent=2) + "\n"
         write_atomically(cache_path(), lambda file: file.write(text.encode()))
@@ -235,6 +241,27 @@ def _cholmod() -> dict[str, float]:
         }
     except SparseImplicitError as error:  # a CHOLMOD without METIS, or a broken one
         log.warning("CHOLMOD could not be measured: %s", error)
+        return {}
+
+
+def _pardiso() -> dict[str, float]:
+    if not available("pypardiso"):
+        return {}
+    operator = grid_laplacian(200, 200)
+    nonzeros = operator.entries.nnz
+    try:
+        system = Pardiso("amd").prepare(operator)  # the first call loads the library
+        entries = float(system.analysis.handle.entries)
+        ordering = _fastest(lambda: Pardiso("amd").analyse(operator), 2)
+        b = np.ones((operator.n, 1))
+        return {
+            "pardiso_ordering": ordering / nonzeros,
+            "pardiso_dissection": _fastest(lambda: Pardiso().analyse(operator), 2) / nonzeros,
+            "pardiso_factor": _fastest(lambda: system.refresh(operator)) / entries,
+            "pardiso_solve": _fastest(lambda: system.method._solve(b, np.ones(1))) / entries,
+        }
+    except SparseImplicitError as error:
+        log.warning("PARDISO could not be measured: %s", error)
         return {}
 
 

@@ -86,3 +86,14 @@ def test_stored_zeros_need_no_partner():
         shape=(3, 3),
     )
     assert csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-13) == (-1, -1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_upper_triangle_with_every_diagonal_entry(seed):
+    matrix = sparse.random_array((40, 40), density=0.1, rng=seed, format="csr")
+    matrix = sparse.csr_array(matrix + matrix.T)
+    matrix.sort_indices()
+    indptr, indices, data = csr.upper_triangle(matrix.indptr, matrix.indices, matrix.data)
+    upper = sparse.csr_array((data, indices, indptr), shape=(40, 40))
+    assert (upper.toarray() == np.triu(matrix.toarray())).all()
+    assert (indices[indptr[:-1]] == np.arange(40)).all()

@@ -7,12 +7,14 @@ import sparseimplicit as si
 from sparseimplicit._optional import available
 from sparseimplicit.linear import Attempt, Needs, PreparedMethod, Solver, Structure, solver_named
 
+MODULES = {"cholmod": "sksparse", "pardiso": "pypardiso"}
+
 
 @pytest.mark.parametrize("name", si.available_solvers())
 def test_every_registered_solver_keeps_to_the_contract(name):
     solver = solver_named(name)
-    if solver.extra == "cholmod" and not available("sksparse"):
-        pytest.skip("scikit-sparse is not installed (extra 'cholmod')")
+    if solver.extra is not None and not available(MODULES[solver.extra]):
+        pytest.skip(f"{MODULES[solver.extra]} is not installed (extra '{solver.extra}')")
     assert si.verify.conformance(solver) == []
 
 

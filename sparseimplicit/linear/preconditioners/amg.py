@@ -88,6 +88,8 @@ class AMG(Preconditioner):
             self.kind == "auto" and (candidates is not None or not symmetric)
         )
         with warnings.catch_warnings():
+            # What pyamg meets in an indefinite matrix, CG meets too, and says it.
+            warnings.simplefilter("ignore", RuntimeWarning)
             warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
             if not aggregate:
                 return pyamg.ruge_stuben_solver(matrix, presmoother=SMOOTHER, postsmoother=SMOOTHER)

@@ -5,6 +5,7 @@ from .cholmod import Cholmod
 from .dense import Dense
 from .gmres import GMRES
 from .minres import MINRES
+from .pardiso import Pardiso
 from .superlu import SuperLU
 
-__all__ = ["CG", "GMRES", "MINRES", "Cholmod", "Dense", "SuperLU"]
+__all__ = ["CG", "GMRES", "MINRES", "Cholmod", "Dense", "Pardiso", "SuperLU"]
