@@ -194,5 +194,5 @@ ZOO = {
     "saddle 2·160²": lambda: Sample(saddle(160), SYMMETRIC),
     "1000 patches": lambda: Sample(patches(), SPD),
     "random graph 2e5": lambda: Sample(random_graph(), SPD),
-    "1-D 1e6": lambda: Sample(diffusion((1_000_000,), 2.0), SPD),
+    "1-D 1e6": lambda: Sample(diffusion((1_000_000,), 2.0, shift=1e-6), SPD),
 }

@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
 from .gradient import gradient
 from .learn import learn
+from .plan import calibrate_command, plan
 
 OK: Final = 0
 BAD_INPUT: Final = 2
@@ -27,6 +28,8 @@ app = typer.Typer(
 )
 app.command()(learn)
 app.command()(gradient)
+app.command()(plan)
+app.command(name="calibrate")(calibrate_command)
 
 
 def _version(show: bool) -> None:

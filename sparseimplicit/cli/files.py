@@ -13,7 +13,7 @@ from scipy import sparse
 
 from ..errors import ConfigError
 from ..files import write_atomically
-from ..linear.operator import Array
+from ..linear.operator import Array, Structure
 
 
 def read_matrix(path: Path) -> Any:
@@ -26,6 +26,20 @@ def read_matrix(path: Path) -> Any:
     """
     kinds = {".npz": _load_npz, ".mtx": _load_mtx, ".npy": _load_npy}
     return _read(path, kinds)
+
+
+def declared_structure(text: str) -> Structure | None:
+    """Return the structure that an option ``--structure`` names; None for ``auto``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    known = {"auto": None} | {s.value.replace(" ", "-"): s for s in Structure}
+    if text not in known:
+        raise ConfigError(f"--structure {text} is unknown.", fix=f"use one of {', '.join(known)}.")
+    return known[text]
 
 
 def read_array(path: Path) -> Array:

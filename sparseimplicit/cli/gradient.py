@@ -11,9 +11,16 @@ import typer
 from ..adjoint import contract
 from ..conditions import checked_parameter_jacobian
 from ..errors import ConfigError
-from ..linear import Ladder, Operator, Structure
+from ..linear import Ladder, Operator
 from ..linear.checks import checked_columns
-from .files import check_writable, read_array, read_matrix, write_array, write_json
+from .files import (
+    check_writable,
+    declared_structure,
+    read_array,
+    read_matrix,
+    write_array,
+    write_json,
+)
 
 
 def gradient(
@@ -50,13 +57,9 @@ def gradient(
     started = time.perf_counter()
     if out.suffix != ".npy":
         raise ConfigError(f"--out {out}: the result is written as .npy.", fix="end it in .npy.")
-    declared = {"auto": None} | {s.value.replace(" ", "-"): s for s in Structure}
-    if structure not in declared:
-        raise ConfigError(
-            f"--structure {structure} is unknown.", fix=f"use one of {', '.join(declared)}."
-        )
+    declared = declared_structure(structure)
     check_writable(out.parent)
-    operator = Operator(read_matrix(hessian), declared[structure])
+    operator = Operator(read_matrix(hessian), declared)
     parameter_jacobian = checked_parameter_jacobian(
         read_matrix(cross_hessian), operator.n, None, f"--cross-hessian {cross_hessian}"
     )

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from . import PARALLEL_ROWS, csr, tv, vectors
+from . import PARALLEL_ROWS, csr, graph, tv, vectors
 
 
 def warm_up() -> float:
@@ -29,6 +29,10 @@ def warm_up() -> float:
             csr.multiply(indptr, indices, np.ones(n), np.ones(n), np.empty(n))
             csr.multiply_columns(indptr, indices, np.ones(n), np.ones((n, 2)), np.empty((n, 2)))
             csr.first_asymmetry(indptr, indices, np.ones(n), 0.0)
+            csr.row_sizes(indptr, np.ones(n))
+            csr.upper_triangle(indptr, indices, np.ones(n))
+            graph.ball(indptr, indices, 0, 2)
+            graph.column_counts(indptr, indices, np.arange(n))
     return time.perf_counter() - started
 
 

@@ -28,6 +28,15 @@ def multiply_columns(
     run(first, last, columns, values, x, out)
 
 
+def row_sizes(indptr: Indices, values: Floats) -> tuple[Floats, Floats]:
+    """Return the largest |entry| and the sum of |entries| of each row; 0 for an empty one."""
+    n = indptr.size - 1
+    largest, total = np.empty(n), np.empty(n)
+    run = _sizes_parallel if n >= PARALLEL_ROWS else _sizes
+    run(indptr, values, largest, total)
+    return largest, total
+
+
 def first_asymmetry(
     indptr: Indices, indices: Indices, values: Floats, tolerance: float
 ) -> tuple[int, int]:
@@ -96,6 +105,30 @@ def _multiply_columns_parallel(
 
 
 @njit(inline="always")
+def _size(indptr: Any, values: Any, i: Any, largest: Any, total: Any) -> None:
+    top = 0.0
+    sum_ = 0.0
+    for k in range(indptr[i], indptr[i + 1]):
+        size = abs(values[k])
+        sum_ += size
+        top = max(top, size)
+    largest[i] = top
+    total[i] = sum_
+
+
+@njit(cache=True, nogil=True)
+def _sizes(indptr: Any, values: Any, largest: Any, total: Any) -> None:
+    for i in range(largest.size):
+        _size(indptr, values, i, largest, total)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _sizes_parallel(indptr: Any, values: Any, largest: Any, total: Any) -> None:
+    for i in prange(largest.size):
+        _size(indptr, values, i, largest, total)
+
+
+@njit(inline="always")
 def _largest(indptr: Any, values: Any, i: Any, out: Any) -> None:
     out[i] = 0.0
     for k in range(indptr[i], indptr[i + 1]):
@@ -143,8 +176,8 @@ def _asymmetries_parallel(
 
 
 def upper_triangle(
-    indptr: NDArray[np.integer], indices: NDArray[np.integer], data: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.float64]]:
+    indptr: NDArray[Any], indices: NDArray[Any], data: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.float64]]:
     """Return the CSR arrays of the upper triangle with every diagonal entry stored, also zeros.
 
     Of rows with sorted indices; serial: two passes over the entries.

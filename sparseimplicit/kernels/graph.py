@@ -5,13 +5,15 @@ Serial: each step of such a walk depends on the one before.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 
 def column_counts(
-    indptr: NDArray[np.integer], indices: NDArray[np.integer], order: NDArray[np.integer]
+    indptr: NDArray[Any], indices: NDArray[Any], order: NDArray[Any]
 ) -> NDArray[np.int64]:
     """Return the number of entries of each column of L, where L Lᵀ = P A Pᵀ.
 
@@ -42,7 +44,7 @@ def column_counts(
 
 
 def ball(
-    indptr: NDArray[np.integer], indices: NDArray[np.integer], centre: int, count: int
+    indptr: NDArray[Any], indices: NDArray[Any], centre: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the ``count`` unknowns nearest to one, by edges, and where each distance begins.
 

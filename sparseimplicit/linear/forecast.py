@@ -31,6 +31,7 @@ EFFORT: Final = 0.06  # of the time at stake that one more step of planning may 
 FILL_SPREAD: Final = 2.2  # the guess of nnz(L) from size and dimension is right within this factor
 AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
 AMG_MOST: Final = 100
+CG_MOST: Final = 5000  # its default limit of iterations
 CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
 
 
@@ -104,8 +105,11 @@ class Forecast:
         word = self._word(indefinite)
         if course is not None and not indefinite:
             found.append(self._cg(course, count, word))
-        found += self._amg(_least(found), word)
-        return found + self._direct(_least(found), word)
+        # What promises more goes first; the other is then looked into only if it can still win.
+        groups = [(self._amg_at_best(), self._amg), (self._direct_at_best(), self._direct)]
+        for _, weigh in sorted(groups, key=lambda group: group[0]):
+            found += weigh(_least(found), word)
+        return found
 
     def _word(self, indefinite: bool) -> str:
         declared = self.operator.structure is Structure.POSITIVE_DEFINITE
@@ -150,7 +154,10 @@ class Forecast:
         because = (
             f"{word}; condition ≥ {course.condition:.3g}, about {count:.0f} iterations, {tried}"
         )
-        return Candidate("cg+jacobi", self._cg_seconds(count), CG_BYTES * self.n, because)
+        return Candidate(
+            "cg+jacobi", self._cg_seconds(count), CG_BYTES * self.n, because,
+            possible=count < 2 * CG_MOST,
+        )  # fmt: skip
 
     # -- multigrid ---------------------------------------------------------------------------
 
@@ -167,7 +174,9 @@ class Forecast:
         if least > 0.8 * best:
             because = f"no faster, even with {AMG_LEAST} iterations a solve; not tried"
             return [Candidate("cg+amg", least, held, because, at_least=True)]
-        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
+        # Its iterations grow a little with the size, most in space.
+        growth = 1.0 + 0.35 * np.log2(max(self._part.whole_radius / self._part.radius, 1.0))
+        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) / growth + 1.0, AMG_MOST))
         found = []
         for kind, name, peak in (("classical", "cg+amg", 1.3), ("aggregation", "cg+sa", 3.1)):
             trial = try_amg(self._part.operator, kind, self.rtol, limit)
@@ -175,8 +184,11 @@ class Forecast:
                 because = f"more than {limit} iterations on {size} of the unknowns"
                 found.append(Candidate(name, max(best, least), held, because, at_least=True))
                 continue
-            seconds = nonzeros * (trial.setup + self.solves * trial.cycles)
-            because = f"{word}; {trial.iterations} iterations on {size} of the unknowns"
+            seconds = nonzeros * (trial.setup + self.solves * growth * trial.cycles)
+            because = (
+                f"{word}; about {growth * trial.iterations:.0f} iterations, "
+                f"{trial.iterations} on {size} of the unknowns"
+            )
             bytes_ = int(peak * trial.bytes * nonzeros) + CG_BYTES * self.n
             found.append(Candidate(name, seconds, bytes_, because))
         return found

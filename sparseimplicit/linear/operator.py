@@ -165,7 +165,7 @@ class Operator:
         if self.n == 0:
             return 0.0
         if self.entries is not None:
-            return float(abs(self.entries).sum(axis=1).max())
+            return float(csr.row_sizes(self.entries.indptr, self.entries.data)[1].max())
         z = np.random.default_rng(0).standard_normal(self.n)
         return float(np.linalg.norm(self.apply(z)) / np.linalg.norm(z))
 
@@ -175,19 +175,21 @@ class Operator:
         Repeated division by the roots of the largest |entries|, until these span less than four
         decades: none is needed for most matrices. ‖·‖ is the largest row sum. Source: Ruiz 2001.
         """
-        sizes = abs(self._assembled())
+        sizes = self._assembled()
         rows, columns = np.ones(self.n), np.ones(self.n)
+        largest, total = csr.row_sizes(sizes.indptr, sizes.data)
         for _ in range(EQUILIBRATIONS):
-            r = c = _positive(sizes.max(axis=1).toarray().ravel())
+            r = c = _positive(largest)
             if not self.structure.symmetric:
-                c = _positive(sizes.max(axis=0).toarray().ravel())
-            if max(np.ptp(np.log10(r)), np.ptp(np.log10(c))) < 4.0:
+                c = _positive(abs(sizes).max(axis=0).toarray().ravel())
+            if max(_decades(r), _decades(c)) < 4.0:
                 break
             rows, columns = rows * np.sqrt(r), columns * np.sqrt(c)
             sizes = sparse.csr_array(
                 sparse.diags_array(1 / np.sqrt(r)) @ sizes @ sparse.diags_array(1 / np.sqrt(c))
             )
-        return rows, columns, float(sizes.sum(axis=1).max())
+            largest, total = csr.row_sizes(sizes.indptr, sizes.data)
+        return rows, columns, float(total.max(initial=0.0))
 
     def _assembled(self) -> sparse.csr_array:
         if self.entries is None:
@@ -209,6 +211,10 @@ class Operator:
         """Name size, structure and storage."""
         stored = "products alone" if self.entries is None else f"{self.entries.nnz} entries"
         return f"Operator({self.n} unknowns, {stored}, {self.structure.value})"
+
+
+def _decades(sizes: Array) -> float:
+    return float(np.log10(sizes.max(initial=1.0)) - np.log10(sizes.min(initial=np.inf)))
 
 
 def _positive(sizes: Array) -> Array:

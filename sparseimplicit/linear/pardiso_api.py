@@ -84,7 +84,7 @@ class Handle:
 
     def analyse(self, values: Array) -> None:
         """Order and analyse; values matter to the kinds that are scaled and matched."""
-        self._run(ANALYSE, 1, self._cast(values, _unit(values)))
+        self._run(ANALYSE, 1, self._cast(values, self._unit(values)))
         self.entries = int(self.parameters[ENTRIES])
         self.operations = 1e6 * float(self.parameters[MFLOPS])
         kilobytes = self.parameters[[PEAK_OF_ANALYSIS, HELD_BY_ANALYSIS, HELD_BY_FACTOR]]
@@ -98,7 +98,7 @@ class Handle:
 
     def factorize(self, values: Array) -> Factor:
         """Factorize values on the pattern; the factor gives its place back when it is freed."""
-        slot, unit = self._free.pop(), _unit(values)
+        slot, unit = self._free.pop(), self._unit(values)
         cast = self._cast(values, unit)
         try:
             self._run(FACTORIZE, slot, cast)
@@ -109,9 +109,14 @@ class Handle:
 
     def _cast(self, values: Array, unit: float) -> NDArray[Any]:
         """Return the values as they are, or in float32 in units of the largest."""
+        return np.ascontiguousarray(values if unit == 1.0 else values / unit, dtype=self._float)
+
+    def _unit(self, values: Array) -> float:
+        """Return the power of 2 next to the largest value, whose exponents float32 may lack."""
         if self._float is np.float64:
-            return np.ascontiguousarray(values)
-        return np.ascontiguousarray(values / unit, dtype=self._float)
+            return 1.0
+        largest = float(np.max(np.abs(values), initial=0.0))
+        return float(2.0 ** np.round(np.log2(largest))) if largest > 0 else 1.0
 
     def _run(
         self,
@@ -135,7 +140,7 @@ class Factor:
 
     def __init__(self, handle: Handle, slot: int, values: NDArray[Any], unit: float) -> None:
         self._handle = handle
-        self._unit = unit if handle._float is np.float32 else 1.0
+        self._unit = unit
         self._slot = slot
         self._values = values
         p = handle.parameters
@@ -151,12 +156,6 @@ class Factor:
         self._handle.parameters[TRANSPOSE] = back
         self._handle._run(SOLVE, self._slot, self._values, rhs, x)
         return np.ascontiguousarray(x, dtype=np.float64) / self._unit
-
-
-def _unit(values: Array) -> float:
-    """Return the power of 2 next to the largest value, whose exponents float32 may lack."""
-    largest = float(np.max(np.abs(values), initial=0.0))
-    return float(2.0 ** np.round(np.log2(largest))) if largest > 0 else 1.0
 
 
 def _pardiso(

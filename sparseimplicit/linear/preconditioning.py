@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ..errors import SingularSystem, StructureError
+from ..kernels.csr import row_sizes
 from .operator import Array, Operator
 
 
@@ -67,9 +68,7 @@ class Preconditioner(ABC):
 
 def refuse_empty_rows(entries: sparse.csr_array, where: str) -> None:
     """Raise SingularSystem, naming the first row without an entry other than 0."""
-    full = np.zeros(entries.shape[0], dtype=bool)
-    rows = np.repeat(np.arange(entries.shape[0]), np.diff(entries.indptr))
-    full[rows[entries.data != 0]] = True
+    full = row_sizes(entries.indptr, entries.data)[0] > 0
     if not full.all():
         raise SingularSystem(
             f"the matrix is singular: row {int(np.argmin(full))} is empty ({int((~full).sum())} "

@@ -88,16 +88,18 @@ def part_of(operator: Operator, count: int, balls: int = 3) -> Part:
         for k in range(balls)
     ]
     members = np.unique(np.concatenate([found for found, _ in grown]))
-    found, starts = grown[balls // 2]
+    # The shape from one larger ball, which costs little: it is not taken out.
+    found, starts = ball(entries.indptr, entries.indices, n // 2, count)
     levels = starts.size - 1
-    if found.size < count // balls:  # a whole component: its size does not grow with the matrix
-        return Part(_submatrix(operator, members), 1.0, levels, levels)
+    radius = grown[balls // 2][1].size - 1
+    if found.size < count:  # a whole component: its size does not grow with the matrix
+        return Part(_submatrix(operator, members), 1.0, radius, radius)
     if levels < 4:
-        return Part(_submatrix(operator, members), np.inf, levels, levels)
+        return Part(_submatrix(operator, members), np.inf, radius, levels)
     half = levels // 2  # of whole levels alone: the last one is cut off
     dimension = float(np.log(starts[levels - 1] / starts[half]) / np.log((levels - 1) / half))
     whole = levels * (n / found.size) ** (1.0 / max(dimension, 1.0))
-    return Part(_submatrix(operator, members), dimension, levels, whole)
+    return Part(_submatrix(operator, members), dimension, radius, whole)
 
 
 @dataclass(frozen=True)

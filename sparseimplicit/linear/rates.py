@@ -50,9 +50,9 @@ class Rates:
 
     iteration: of CG, whatever the size. cached_byte, byte: moved by CG in cache, and out of it.
     ordering, dissection: an entry of A, by minimum degree and by METIS. factor: an entry of L, of
-    planar graphs. flop: of a matrix product. solve: an entry of L, forth and back.
-    pardiso_…: the same by PARDISO. lu, lu_solve: an entry of L + U by SuperLU. classical, aggregation: an entry of A, to set up
-    AMG. cycle: an entry of the hierarchy in one V-cycle.
+    planar graphs. flop: of a matrix product. solve: an entry of L, forth and back. pardiso_…: the
+    same by PARDISO. lu, lu_solve: an entry of L + U by SuperLU. classical, aggregation: an entry
+    of A, to set up AMG. cycle: an entry of the hierarchy in one V-cycle.
     """
 
     iteration: float = 2e-5

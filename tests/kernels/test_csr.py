@@ -97,3 +97,12 @@ def test_upper_triangle_with_every_diagonal_entry(seed):
     upper = sparse.csr_array((data, indices, indptr), shape=(40, 40))
     assert (upper.toarray() == np.triu(matrix.toarray())).all()
     assert (indices[indptr[:-1]] == np.arange(40)).all()
+
+
+@pytest.mark.parametrize("run", [csr._sizes, csr._sizes_parallel, csr._sizes.py_func])
+def test_row_sizes(run):
+    a = matrix(5)
+    largest, total = np.empty(23), np.empty(23)
+    run(a.indptr, a.data, largest, total)
+    np.testing.assert_array_equal(largest, abs(a).max(axis=1).toarray().ravel())
+    np.testing.assert_allclose(total, abs(a).sum(axis=1))

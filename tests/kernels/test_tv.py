@@ -113,9 +113,10 @@ def test_the_warm_up_compiles_what_a_denoising_run_launches(tmp_path):
     code = """
 import numpy as np, sparseimplicit as si
 from sparseimplicit.imaging import squared_error, total_variation
-from sparseimplicit.kernels import csr, tv, vectors
+from sparseimplicit.kernels import csr, graph, tv, vectors
 from sparseimplicit.kernels.__main__ import warm_up
-kernels = [k for m in (csr, tv, vectors) for k in vars(m).values() if hasattr(k, "signatures")]
+modules = (csr, graph, tv, vectors)
+kernels = [k for m in modules for k in vars(m).values() if hasattr(k, "signatures")]
 warm_up()
 before = sum(len(k.signatures) for k in kernels)
 for size in (20, 330):

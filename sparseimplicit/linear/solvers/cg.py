@@ -164,6 +164,8 @@ class _Course:
         if not alpha.size:
             return None
         beta = np.array(self._turns)[: alpha.size - 1, column] if alpha.size > 1 else np.zeros(0)
+        if not (beta >= 0).all():  # an indefinite preconditioner
+            return None
         diagonal = 1.0 / alpha
         diagonal[1:] += beta / alpha[:-1]
         ritz = eigvalsh_tridiagonal(diagonal, np.sqrt(beta) / alpha[:-1])

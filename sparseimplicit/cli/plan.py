@@ -1,0 +1,84 @@
+"""``sparseimplicit plan`` and ``calibrate``: what solving would cost, before it is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ..errors import ConfigError
+from ..linear import Operator, choose
+from ..linear.rates import cache_path, calibrate, machine
+from .files import declared_structure, read_matrix
+
+UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def plan(
+    matrix: Annotated[
+        Path, typer.Argument(help="A = ∂c/∂y, or the Hessian: .npz (scipy.sparse), .mtx, .npy.")
+    ],
+    solves: Annotated[
+        int, typer.Option(help="Right-hand sides that one preparation will serve.")
+    ] = 1,
+    rtol: Annotated[float, typer.Option(help="Bound on the true relative residual.")] = 1e-8,
+    memory: Annotated[
+        str, typer.Option(help="Budget, as 16G or 900M; by default what is available here.")
+    ] = "",
+    structure: Annotated[
+        str, typer.Option(help="What you know of A: auto, general, symmetric, positive-definite.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Print which solver would be taken, and what each would cost: seconds and memory.
+
+    For example:
+
+    sparseimplicit plan H.npz --structure positive-definite
+
+    sparseimplicit plan H.npz --solves 100 --memory 16G --json
+
+    In the table * marks the choice, ! what is over budget, ≥ a bound where no more was asked.
+    Nothing is factorized. Exit codes: 0 there is a way, 2 bad input or no method fits.
+    """
+    operator = Operator(read_matrix(matrix), declared_structure(structure))
+    budget = parsed_bytes(memory) if memory else None
+    choice = choose(operator, solves=solves, rtol=rtol, memory=budget)
+    if as_json:
+        typer.echo(json.dumps(choice.to_dict(), indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{operator!r}, {solves} solve{'s' if solves > 1 else ''} to {rtol:.0e}")
+    typer.echo(str(choice))
+    typer.echo(
+        f"'{choice.solver.label}': {choice.because} "
+        f"({choice.budget / 2**30:.1f} GiB allowed; planned in {choice.seconds:.2f} s)"
+    )
+
+
+def calibrate_command() -> None:
+    """Measure how fast this machine is at what solvers do, and keep it for plans.
+
+    For example, at the beginning of a job on a new kind of node:
+
+    sparseimplicit calibrate
+
+    Takes a few seconds; run it when the machine is idle. The first plan on a machine does it too.
+    """
+    rates = calibrate()
+    for name, value in machine().items():
+        typer.echo(f"{name:<20} {value}")
+    for name, seconds in dataclasses.asdict(rates).items():
+        typer.echo(f"{name:<20} {1e9 * seconds:10.3f} ns")
+    typer.echo(f"kept in {cache_path()}")
+
+
+def parsed_bytes(text: str) -> int:
+    """Return the bytes meant by ``16G``, ``900M`` or a plain number."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise ConfigError(f"--memory {text}: no amount of memory.", fix="write 16G or 900M.")
+    return int(float(found[1]) * UNITS[found[2].upper()])
