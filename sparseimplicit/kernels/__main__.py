@@ -31,6 +31,7 @@ def warm_up() -> float:
             csr.first_asymmetry(indptr, indices, np.ones(n), 0.0)
             csr.row_sizes(indptr, np.ones(n))
             csr.upper_triangle(indptr, indices, np.ones(n))
+            csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
             graph.ball(indptr, indices, 0, 2)
             graph.column_counts(indptr, indices, np.arange(n))
     return time.perf_counter() - started

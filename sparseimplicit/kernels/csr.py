@@ -214,3 +214,14 @@ def _fill_upper(indptr, indices, data, start, columns, values):  # type: ignore[
                 to += 1
                 columns[to] = indices[place]
                 values[to] = data[place]
+
+
+@njit(cache=True, nogil=True)
+def fill_bands(indptr: Any, indices: Any, values: Any, main: int, out: Any) -> None:
+    """out[j, main + i − j] = a_ij where that lies inside; out (n, bands), zero before."""
+    for i in range(indptr.size - 1):
+        for k in range(indptr[i], indptr[i + 1]):
+            j = indices[k]
+            place = main + i - j
+            if 0 <= place < out.shape[1]:
+                out[j, place] = values[k]

@@ -10,7 +10,7 @@ from .preconditioning import Preconditioner, PreparedPreconditioner
 from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
-from .solvers import CG, GMRES, MINRES, Cholmod, Dense, Pardiso, SuperLU
+from .solvers import CG, GMRES, MINRES, Banded, Cholmod, Dense, Pardiso, SuperLU
 
 __all__ = [
     "AMG",
@@ -19,6 +19,7 @@ __all__ = [
     "ILU",
     "MINRES",
     "Attempt",
+    "Banded",
     "Candidate",
     "Choice",
     "Cholmod",

@@ -21,6 +21,7 @@ from .pardiso_api import GENERAL
 from .probe import Course, Part, part_of, run_cg, try_amg
 from .rates import Rates
 from .rates import rates as rates_of_this_machine
+from .solvers.banded import bandwidths
 from .solvers.cholmod import Analysis, analysis_of
 from .solvers.pardiso import Pardiso, PardisoAnalysis
 
@@ -28,8 +29,9 @@ DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other me
 SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
 PART_STEPS: Final = 200
 EFFORT: Final = 0.06  # of the time at stake that one more step of planning may cost
-FILL_SPREAD: Final = 2.2  # the guess of nnz(L) from size and dimension is right within this factor
+WORTH: Final = 0.85  # a method is looked into if it could take less than this part of the best
 AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
+BAND_MOST: Final = 200
 AMG_MOST: Final = 100
 CG_MOST: Final = 5000  # its default limit of iterations
 CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
@@ -96,12 +98,12 @@ class Forecast:
     # -- symmetric matrices ------------------------------------------------------------------
 
     def _symmetric(self) -> list[Candidate]:
-        found = [*self._banded()]
+        found = self._banded()
         at_stake = min(_least(found), self._direct_at_best(), self._amg_at_best())
         course, count = self._cg_course(at_stake)
         indefinite = course is None or course.indefinite
         if indefinite and self.operator.structure is not Structure.POSITIVE_DEFINITE:
-            return found + self._indefinite()
+            return self._indefinite()
         word = self._word(indefinite)
         if course is not None and not indefinite:
             found.append(self._cg(course, count, word))
@@ -171,7 +173,7 @@ class Forecast:
         nonzeros, size = self._nonzeros, self._part.operator.n
         least, setup = self._amg_at_best(), self.rates.classical * nonzeros
         held = 40 * nonzeros + CG_BYTES * self.n
-        if least > 0.8 * best:
+        if least > WORTH * best:
             because = f"no faster, even with {AMG_LEAST} iterations a solve; not tried"
             return [Candidate("cg+amg", least, held, because, at_least=True)]
         # Its iterations grow a little with the size, most in space.
@@ -197,7 +199,8 @@ class Forecast:
 
     @cached_property
     def _part(self) -> Part:
-        return part_of(self.operator, SAMPLE)
+        entries_a_row = self._nonzeros / self.n
+        return part_of(self.operator, int(np.clip(8 * SAMPLE / entries_a_row, 1500, SAMPLE)))
 
     def _guess(self) -> Fill:
         """Guess nnz(L) from size, entries a row and dimension d: separators have n^(1 − 1/d).
@@ -214,7 +217,8 @@ class Forecast:
 
     def _guess_at_best(self) -> Fill:
         guess = self._guess()
-        return Fill(guess.entries / FILL_SPREAD, guess.operations / FILL_SPREAD**2)
+        spread = 2.2 if self._part.dimension < 2.4 else 1.5  # how far it has been off
+        return Fill(guess.entries / spread, guess.operations / spread**2)
 
     def _direct_at_best(self) -> float:
         least = self._guess_at_best()
@@ -242,7 +246,7 @@ class Forecast:
                 least if analysed is None else Fill(0.8 * analysed.entries, analysed.operations)
             )
             bound = self._factored(name, at_best, "")
-            if bound.seconds > min(best, _least(found)) or (name == "superlu" and found):
+            if bound.seconds > WORTH * min(best, _least(found)) or (name == "superlu" and found):
                 told = f"no faster, even with only {at_best.entries / 1e6:.1f}e6 entries"
                 found.append(self._factored(name, at_best, f"{told}; not analysed", at_least=True))
                 continue
@@ -314,23 +318,36 @@ class Forecast:
 
     # -- the rest ----------------------------------------------------------------------------
 
-    def _banded(self) -> Iterable[Candidate]:
-        return ()
+    def _banded(self) -> list[Candidate]:
+        """Weigh LAPACK's banded factorizations, where the band is narrow."""
+        lower, upper = bandwidths(self.operator.entries)
+        if max(lower, upper) > BAND_MOST:
+            return []
+        definite = self.operator.structure is Structure.POSITIVE_DEFINITE
+        rows = lower + 1 if definite else 2 * lower + upper + 1
+        # A column costs a call of BLAS or two, and b² operations; a solve reads the band twice.
+        seconds = self.n * (6e-8 + rows * lower * 2e-10)
+        seconds += self.solves * self.n * (2e-8 + rows * 2e-9)
+        because = f"{lower} + {upper} bands beside the diagonal"
+        return [Candidate("banded", seconds, 16 * rows * self.n, because)]
 
     def _indefinite(self) -> list[Candidate]:
         minres = Candidate(
             "minres+jacobi", 1000 * self.solves * self._iteration, CG_BYTES * self.n,
             "indefinite; the iterations are a guess",
         )  # fmt: skip
-        return [*self._direct(np.inf, "indefinite", definite=False), minres]
+        found = self._banded()
+        return [*found, *self._direct(_least(found), "indefinite", definite=False), minres]
 
     def _general(self) -> list[Candidate]:
         nonzeros = self._nonzeros
         steps = 60 * np.log(1 / self.rtol) / 18
         ilu = (2e-6 + self.solves * steps * 4e-8) * nonzeros
         told = "GMRES, incomplete LU; iterations are a guess"
+        found = self._banded()
         return [
-            *self._direct(np.inf, "sparse LU"),
+            *found,
+            *self._direct(_least(found), "sparse LU"),
             Candidate("gmres+ilu", ilu, 300 * nonzeros, told),
         ]
 

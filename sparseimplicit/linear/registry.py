@@ -28,6 +28,7 @@ _solvers: Final[dict[str, Callable[[], Solver]]] = {
     "pardiso": solvers.Pardiso,
     "pardiso+amd": lambda: solvers.Pardiso("amd"),
     "pardiso+single": lambda: solvers.Pardiso(single=True),
+    "banded": solvers.Banded,
     "cg": solvers.CG,
     "minres": solvers.MINRES,
     "gmres": solvers.GMRES,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseimplicit.cli import main
+from sparseimplicit.cli.app import main
 from sparseimplicit.cli.plan import parsed_bytes
 from sparseimplicit.errors import ConfigError
 from sparseimplicit.verify.zoo import laplacian

@@ -106,3 +106,11 @@ def test_row_sizes(run):
     run(a.indptr, a.data, largest, total)
     np.testing.assert_array_equal(largest, abs(a).max(axis=1).toarray().ravel())
     np.testing.assert_allclose(total, abs(a).sum(axis=1))
+
+
+@pytest.mark.parametrize("run", [csr.fill_bands, csr.fill_bands.py_func])
+def test_fill_bands_leaves_out_what_lies_outside(run):
+    a = sparse.csr_array(np.arange(1.0, 17.0).reshape(4, 4))
+    out = np.zeros((4, 2))
+    run(a.indptr, a.indices, a.data, 0, out)
+    np.testing.assert_array_equal(out, [[1, 5], [6, 10], [11, 15], [16, 0]])

@@ -1,5 +1,6 @@
 """Methods for linear systems, one a file; siblings never import each other."""
 
+from .banded import Banded
 from .cg import CG
 from .cholmod import Cholmod
 from .dense import Dense
@@ -8,4 +9,4 @@ from .minres import MINRES
 from .pardiso import Pardiso
 from .superlu import SuperLU
 
-__all__ = ["CG", "GMRES", "MINRES", "Cholmod", "Dense", "Pardiso", "SuperLU"]
+__all__ = ["CG", "GMRES", "MINRES", "Banded", "Cholmod", "Dense", "Pardiso", "SuperLU"]
