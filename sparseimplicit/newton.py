@@ -19,7 +19,16 @@ from scipy import sparse
 from .conditions import Conditions
 from .errors import NonFinite, NotConverged, NotPositiveDefinite
 from .kernels.vectors import dot
-from .linear import Operator, PreparedSystem, Reason, Solver, Structure, select
+from .linear import (
+    LinearSolution,
+    Operator,
+    PreparedSystem,
+    Reason,
+    Sequence,
+    Solver,
+    Structure,
+    select,
+)
 from .linear.operator import Array, norm
 from .report import Report
 
@@ -53,6 +62,7 @@ class StateReport(Report):
     analyses: int = 0
     factorizations: int = 0
     reused: tuple[str, ...] = ()
+    reused_steps: int = 0
     negative_curvature_steps: int = 0
     shifted_steps: int = 0
     largest_shift: float = 0.0
@@ -132,15 +142,14 @@ class _Newton:
         self.analysis = analysis
         self.rtol = rtol
         self.max_iterations = max_iterations
-        self.solver: Solver | None = None
-        self.because = ""
-        self.system: PreparedSystem | None = None
+        self.sequence: Sequence | None = None
         self.descends = (
             conditions.minimization and conditions.structure is Structure.POSITIVE_DEFINITE
         )
         self.counts = {
             "linear_iterations": 0, "analyses": 0, "factorizations": 0,
-            "negative_curvature_steps": 0, "shifted_steps": 0, "shortened_steps": 0,
+            "reused_steps": 0, "negative_curvature_steps": 0, "shifted_steps": 0,
+            "shortened_steps": 0,
         }  # fmt: skip
         self.largest_shift = 0.0
         self.reused: set[str] = set()
@@ -176,8 +185,7 @@ class _Newton:
                 raise self.failure(jacobian, "no step along the Newton direction brought progress")
 
     def direction(self, jacobian: Operator, rtol: float) -> Array:
-        system = self.prepare(jacobian)
-        solution = self.timed("solve", system.solve, -self.residual, rtol=rtol, strict=False)
+        solution = self.solve(jacobian, rtol)
         self.counts["linear_iterations"] += solution.report.iterations
         if solution.report.reason is Reason.NEGATIVE_CURVATURE:
             self.counts["negative_curvature_steps"] += 1
@@ -189,27 +197,23 @@ class _Newton:
             self.counts["negative_curvature_steps"] += 1
         return step
 
-    def select(self, jacobian: Operator) -> Solver:
-        selection = select(self.linear_solver, jacobian, rtol=STEP_RTOL)
-        self.because = selection.because
-        if self.analysis is None:
-            self.analysis = selection.analysis
-        return selection.solver
+    def begun(self, jacobian: Operator) -> Sequence:
+        """Return the sequence of this run's matrices; the first one chooses the solver."""
+        if self.sequence is None:
+            selection = select(self.linear_solver, jacobian, rtol=STEP_RTOL)
+            self.sequence = Sequence(
+                selection.solver,
+                because=selection.because,
+                analysis=selection.analysis if self.analysis is None else self.analysis,
+            )
+        return self.sequence
 
-    def prepare(self, jacobian: Operator) -> PreparedSystem:
-        if self.solver is None:
-            self.solver = self.select(jacobian)
-        if self.system is not None:
-            # Dropped before the next one is made: two factors at once would double the memory.
-            self.analysis, self.system = self.system.analysis, None
-        shift = 0.0
+    def solve(self, jacobian: Operator, rtol: float) -> LinearSolution:
+        sequence, shift = self.begun(jacobian), 0.0
         while True:
             shifted = jacobian if shift == 0.0 else _shifted(jacobian, shift)
             try:
-                self.system = self.timed(
-                    "prepare", self.solver.prepare, shifted,
-                    analysis=self.analysis, because=self.because,
-                )  # fmt: skip
+                solution = sequence.solve(shifted, -self.residual, rtol=rtol, strict=False)
             except NotPositiveDefinite:
                 entries = jacobian.entries
                 if not self.descends or entries is None or not np.isfinite(shift):
@@ -217,15 +221,24 @@ class _Newton:
                 first = 1e-3 * float(np.abs(entries.diagonal()).max(initial=0.0)) or 1.0
                 shift = max(10.0 * shift, first)
                 continue
-            report = self.system.report
-            self.counts["analyses"] += report.analyses
-            self.counts["factorizations"] += report.factorizations
-            if report.reused is not None:
-                self.reused.add(report.reused)
-            if shift:
-                self.counts["shifted_steps"] += 1
-                self.largest_shift = max(self.largest_shift, shift)
-            return self.system
+            self.count(sequence, shift)
+            return solution
+
+    def count(self, sequence: Sequence, shift: float) -> None:
+        step, system = sequence.steps[-1], sequence.system
+        assert system is not None  # noqa: S101 - it has just answered
+        for phase, seconds in (("prepare", step.prepare_seconds), ("solve", step.solve_seconds)):
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        self.counts["analyses"] += system.report.analyses
+        self.counts["factorizations"] += system.report.factorizations
+        if step.action == "reused":
+            self.counts["reused_steps"] += 1
+            self.reused.add("factorization of an earlier step")
+        if system.report.reused is not None:
+            self.reused.add(system.report.reused)
+        if shift:
+            self.counts["shifted_steps"] += 1
+            self.largest_shift = max(self.largest_shift, shift)
 
     def advance(self, step: Array) -> bool:
         """Go along the step as far as it helps; False if nowhere."""
@@ -265,8 +278,7 @@ class _Newton:
         return wolfe and value <= self.value + ROUNDING * abs(self.value)
 
     def result(self, jacobian: Operator, *, converged: bool) -> NewtonResult:
-        if self.solver is None:  # the first guess was the solution
-            self.solver = self.select(jacobian)
+        sequence = self.begun(jacobian)  # not begun yet, if the first guess was the solution
         relative = self.size / self.scale if self.scale else self.size
         report = StateReport(
             method="newton",
@@ -277,16 +289,17 @@ class _Newton:
             residual_before=self.history[0],
             objective=self.value,
             iterations=len(self.history) - 1,
-            linear_solver=self.solver.label,
-            because=self.because,
+            linear_solver=sequence.solver.label,
+            because=sequence.because,
             reused=tuple(sorted(self.reused)),
             largest_shift=self.largest_shift,
             history=tuple(self.history),
             seconds=self.seconds,
             **self.counts,
         )
-        analysis = self.analysis if self.system is None else self.system.analysis
-        return NewtonResult(self.y, jacobian, self.system, self.solver, analysis, report)
+        return NewtonResult(
+            self.y, jacobian, sequence.prepared, sequence.solver, sequence.analysis, report
+        )
 
     def failure(self, jacobian: Operator, why: str) -> NotConverged:
         result = self.result(jacobian, converged=False)

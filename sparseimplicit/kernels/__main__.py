@@ -30,6 +30,7 @@ def warm_up() -> float:
             csr.multiply_columns(indptr, indices, np.ones(n), np.ones((n, 2)), np.empty((n, 2)))
             csr.first_asymmetry(indptr, indices, np.ones(n), 0.0)
             csr.row_sizes(indptr, np.ones(n))
+            csr.scaled_sizes(indptr, indices, np.ones(n), np.ones(n), np.ones(n))
             csr.upper_triangle(indptr, indices, np.ones(n))
             csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
             graph.ball(indptr, indices, 0, 2)

@@ -37,6 +37,16 @@ def row_sizes(indptr: Indices, values: Floats) -> tuple[Floats, Floats]:
     return largest, total
 
 
+def scaled_sizes(
+    indptr: Indices, indices: Indices, values: Floats, rows: Floats, columns: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return row maxima, row sums and column maxima of |a_ij| / (rows_i columns_j)."""
+    largest, total = np.empty(rows.size), np.empty(rows.size)
+    across = np.zeros(columns.size)
+    _scaled_sizes(indptr, indices, values, rows, columns, largest, total, across)
+    return largest, total, across
+
+
 def first_asymmetry(
     indptr: Indices, indices: Indices, values: Floats, tolerance: float
 ) -> tuple[int, int]:
@@ -126,6 +136,30 @@ def _sizes(indptr: Any, values: Any, largest: Any, total: Any) -> None:
 def _sizes_parallel(indptr: Any, values: Any, largest: Any, total: Any) -> None:
     for i in prange(largest.size):
         _size(indptr, values, i, largest, total)
+
+
+@njit(cache=True, nogil=True)
+def _scaled_sizes(
+    indptr: Any,
+    indices: Any,
+    values: Any,
+    rows: Any,
+    columns: Any,
+    largest: Any,
+    total: Any,
+    across: Any,
+) -> None:
+    for i in range(rows.size):
+        top = 0.0
+        sum_ = 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            j = indices[k]
+            size = abs(values[k]) / rows[i] / columns[j]
+            sum_ += size
+            top = max(top, size)
+            across[j] = max(across[j], size)
+        largest[i] = top
+        total[i] = sum_
 
 
 @njit(inline="always")

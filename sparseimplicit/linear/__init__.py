@@ -10,6 +10,7 @@ from .preconditioning import Preconditioner, PreparedPreconditioner
 from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
+from .sequence import Sequence, Step
 from .solvers import CG, GMRES, MINRES, Banded, Cholmod, Dense, Pardiso, SuperLU
 
 __all__ = [
@@ -39,8 +40,10 @@ __all__ = [
     "Rates",
     "Reason",
     "Selection",
+    "Sequence",
     "SolveReport",
     "Solver",
+    "Step",
     "Structure",
     "SuperLU",
     "available_solvers",

@@ -183,6 +183,7 @@ class PreparedSystem:
         self.method: Final = method
         self.report: Final = report
         self._condition: float | None = None
+        self.seconds_inside = 0.0  # of the method's own work in all solves so far
 
     @property
     def analysis(self) -> Any:
@@ -351,13 +352,19 @@ class _Refinement:
         goal = np.minimum(0.9 * rtol / size, 0.5)
         with backend_errors(f"solver '{self.system.solver.label}', solve"):
             b = np.ascontiguousarray(left / size)
-            result = self.system._with_probe(b, goal, self.attempt, self.transposed)
+            result = self.system._with_probe(b, goal, self._timed, self.transposed)
         self.iterations += result.iterations
         if np.isfinite(result.value).all():
             x[:, active] += result.value * size
         elif result.reason is Reason.CONVERGED:
             return Reason.STAGNATED
         return result.reason
+
+    def _timed(self, b: Array, rtol: Array) -> Attempt:
+        started = time.perf_counter()
+        result = self.attempt(b, rtol)
+        self.system.seconds_inside += time.perf_counter() - started
+        return result
 
 
 class _Empty(PreparedMethod):

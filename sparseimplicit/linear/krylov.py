@@ -27,6 +27,8 @@ class ColumnByColumn(PreparedMethod):
         if preconditioner is not None:
             self.factorizations = preconditioner.factorizations
             self.bytes_estimate = preconditioner.bytes_estimate
+            self.analysis = preconditioner.analysis
+            self.reused = preconditioner.reused
 
     def as_preconditioner(self) -> PreparedPreconditioner | None:
         """Return the preconditioner that was made for this matrix."""

@@ -175,20 +175,19 @@ class Operator:
         Repeated division by the roots of the largest |entries|, until these span less than four
         decades: none is needed for most matrices. ‖·‖ is the largest row sum. Source: Ruiz 2001.
         """
-        sizes = self._assembled()
+        entries = self._assembled()
+        parts = entries.indptr, entries.indices, entries.data
         rows, columns = np.ones(self.n), np.ones(self.n)
-        largest, total = csr.row_sizes(sizes.indptr, sizes.data)
+        largest, total = csr.row_sizes(entries.indptr, entries.data)
+        across = largest
+        if not self.structure.symmetric:
+            across = csr.scaled_sizes(*parts, rows, columns)[2]
         for _ in range(EQUILIBRATIONS):
-            r = c = _positive(largest)
-            if not self.structure.symmetric:
-                c = _positive(abs(sizes).max(axis=0).toarray().ravel())
+            r, c = _positive(largest), _positive(across)
             if max(_decades(r), _decades(c)) < 4.0:
                 break
             rows, columns = rows * np.sqrt(r), columns * np.sqrt(c)
-            sizes = sparse.csr_array(
-                sparse.diags_array(1 / np.sqrt(r)) @ sizes @ sparse.diags_array(1 / np.sqrt(c))
-            )
-            largest, total = csr.row_sizes(sizes.indptr, sizes.data)
+            largest, total, across = csr.scaled_sizes(*parts, rows, columns)
         return rows, columns, float(total.max(initial=0.0))
 
     def _assembled(self) -> sparse.csr_array:

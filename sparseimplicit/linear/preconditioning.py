@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +21,8 @@ class PreparedPreconditioner(ABC):
 
     factorizations: int = 0
     bytes_estimate: int | None = None
+    analysis: Any = None
+    reused: str | None = None
 
     @abstractmethod
     def apply(self, r: Array) -> Array:
@@ -45,8 +47,11 @@ class Preconditioner(ABC):
     entries: ClassVar[bool] = True
 
     @abstractmethod
-    def prepare(self, operator: Operator) -> PreparedPreconditioner:
-        """Make M from the operator's `preconditioning_entries`."""
+    def prepare(self, operator: Operator, analysis: Any = None) -> PreparedPreconditioner:
+        """Make M from the operator's `preconditioning_entries`.
+
+        analysis : `PreparedPreconditioner.analysis` of a neighbouring matrix, used where it fits.
+        """
 
     @final
     def entries_of(self, operator: Operator) -> sparse.csr_array:
@@ -64,6 +69,13 @@ class Preconditioner(ABC):
     def __repr__(self) -> str:
         """Name the preconditioner."""
         return f"<preconditioner {self.name}>"
+
+
+def prepared(
+    preconditioner: Preconditioner | None, operator: Operator, analysis: Any
+) -> PreparedPreconditioner | None:
+    """Return the preconditioner made for a matrix, if there is one."""
+    return None if preconditioner is None else preconditioner.prepare(operator, analysis)
 
 
 def refuse_empty_rows(entries: sparse.csr_array, where: str) -> None:

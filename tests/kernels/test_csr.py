@@ -114,3 +114,15 @@ def test_fill_bands_leaves_out_what_lies_outside(run):
     out = np.zeros((4, 2))
     run(a.indptr, a.indices, a.data, 0, out)
     np.testing.assert_array_equal(out, [[1, 5], [6, 10], [11, 15], [16, 0]])
+
+
+@pytest.mark.parametrize("run", [csr._scaled_sizes, csr._scaled_sizes.py_func])
+def test_scaled_sizes(run):
+    a, rng = matrix(6), np.random.default_rng(0)
+    r, c = rng.uniform(1, 9, 23), rng.uniform(1, 9, 31)
+    largest, total, across = np.empty(23), np.empty(23), np.zeros(31)
+    run(a.indptr, a.indices, a.data, r, c, largest, total, across)
+    scaled = np.abs(a.toarray()) / np.outer(r, c)
+    np.testing.assert_allclose(largest, scaled.max(axis=1))
+    np.testing.assert_allclose(total, scaled.sum(axis=1))
+    np.testing.assert_allclose(across, scaled.max(axis=0))

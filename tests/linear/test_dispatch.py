@@ -38,7 +38,12 @@ def test_many_solves_pay_for_a_factorization():
 
 
 def test_a_general_matrix_goes_to_a_general_method():
-    assert choose(convection_diffusion(40, 40)).solver.label in ("superlu", "pardiso", "gmres+ilu")
+    assert choose(convection_diffusion(40, 40)).solver.label in (
+        "banded",
+        "pardiso",
+        "superlu",
+        "gmres+ilu",
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,8 +52,8 @@ class AMG(Preconditioner):
         self.name = "sa" if kind == "aggregation" else "amg"
         self.near_nullspace = near_nullspace
 
-    def prepare(self, operator: Operator) -> PreparedPreconditioner:
-        """Build the hierarchy.
+    def prepare(self, operator: Operator, analysis: Any = None) -> PreparedPreconditioner:
+        """Build the hierarchy, or the Galerkin products of an older one's transfers.
 
         Raises
         ------
@@ -79,7 +80,14 @@ class AMG(Preconditioner):
             ),
             shape=entries.shape,
         )
-        return _Hierarchy(self._build(matrix, operator), unit, operator.structure.symmetric)
+        symmetric = operator.structure.symmetric
+        if isinstance(analysis, Transfers) and analysis.fit(self, operator):
+            return _Hierarchy(analysis, _galerkin(matrix, analysis), unit, symmetric, made=False)
+        built = self._build(matrix, operator)
+        transfers = Transfers(
+            self.kind, operator.n, tuple((level.P, level.R) for level in built.levels[:-1])
+        )
+        return _Hierarchy(transfers, built, unit, symmetric, made=True)
 
     def _build(self, matrix: Any, operator: Operator) -> Any:
         candidates = self._candidates(operator.n)
@@ -114,10 +122,45 @@ class AMG(Preconditioner):
         return candidates.reshape(n, -1)
 
 
+@dataclass(frozen=True, eq=False)
+class Transfers:
+    """The prolongations and restrictions of a hierarchy, finest first.
+
+    With the Galerkin products of a neighbouring matrix they make a hierarchy for it, at a part of
+    the cost of a new one; its iterations are nearly those of a new one while the large couplings
+    stay where they were.
+    """
+
+    kind: str
+    n: int
+    levels: tuple[tuple[Any, Any], ...]
+
+    def fit(self, amg: AMG, operator: Operator) -> bool:
+        """Whether they were made by the same kind of AMG for a matrix of this size."""
+        return self.kind == amg.kind and self.n == operator.n
+
+
+def _galerkin(matrix: Any, transfers: Transfers) -> Any:
+    levels = [MultilevelSolver.Level()]
+    levels[0].A = matrix
+    for p, r in transfers.levels:
+        levels[-1].P, levels[-1].R = p, r
+        coarse = MultilevelSolver.Level()
+        coarse.A = (r @ levels[-1].A @ p).asformat(levels[-1].A.format)
+        levels.append(coarse)
+    solver = MultilevelSolver(levels, coarse_solver="pinv")
+    change_smoothers(solver, SMOOTHER, SMOOTHER)
+    return solver
+
+
 class _Hierarchy(PreparedPreconditioner):
     factorizations = 1
 
-    def __init__(self, solver: Any, unit: float, symmetric: bool) -> None:
+    def __init__(
+        self, transfers: Transfers, solver: Any, unit: float, symmetric: bool, *, made: bool
+    ) -> None:
+        self.analysis = transfers
+        self.reused = None if made else "transfers between levels"
         self._solver = solver
         self._unit = unit
         # Made here, not at the first adjoint solve: a value never changes.

@@ -35,7 +35,7 @@ class ILU(Preconditioner):
         self.drop_tolerance = drop_tolerance
         self.fill_factor = fill_factor
 
-    def prepare(self, operator: Operator) -> PreparedPreconditioner:
+    def prepare(self, operator: Operator, analysis: object = None) -> PreparedPreconditioner:
         """Factorize incompletely.
 
         Raises

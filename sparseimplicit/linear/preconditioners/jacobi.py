@@ -13,7 +13,7 @@ class Jacobi(Preconditioner):
 
     name = "jacobi"
 
-    def prepare(self, operator: Operator) -> PreparedPreconditioner:
+    def prepare(self, operator: Operator, analysis: object = None) -> PreparedPreconditioner:
         """Take the diagonal; a zero on it has no inverse and is replaced by 1.
 
         Raises

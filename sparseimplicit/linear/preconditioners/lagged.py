@@ -23,7 +23,7 @@ class Lagged(Preconditioner):
     def __init__(self, system: PreparedSystem) -> None:
         self.system = system
 
-    def prepare(self, operator: Operator) -> PreparedPreconditioner:
+    def prepare(self, operator: Operator, analysis: object = None) -> PreparedPreconditioner:
         """Take it as it is; nothing is left to prepare."""
         held = self.system.method.as_preconditioner()
         if held is None or self.system.operator.n != operator.n:

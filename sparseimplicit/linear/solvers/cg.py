@@ -12,7 +12,7 @@ from ...errors import NotPositiveDefinite, StructureError
 from ...kernels.vectors import direction, dots, step
 from ..contract import Attempt, Needs, PreparedMethod, Solver
 from ..operator import Array, Operator, Structure
-from ..preconditioning import Preconditioner, PreparedPreconditioner
+from ..preconditioning import Preconditioner, PreparedPreconditioner, prepared
 from ..reports import Reason
 
 RITZ_STEPS: Final = 300  # later steps add little to the ends of the spectrum
@@ -27,6 +27,9 @@ class CG(Solver):
         A symmetric one, or None.
     max_iterations : int
         For one solve, all refinements apart.
+    foresight : int
+        After so many iterations, and as often again, give up if the rate of convergence foretells
+        more than max_iterations; 0 never does.
 
     Notes
     -----
@@ -39,7 +42,11 @@ class CG(Solver):
     name: ClassVar[str] = "cg"
 
     def __init__(
-        self, preconditioner: Preconditioner | None = None, max_iterations: int = 5000
+        self,
+        preconditioner: Preconditioner | None = None,
+        max_iterations: int = 5000,
+        *,
+        foresight: int = 0,
     ) -> None:
         if preconditioner is not None and not preconditioner.symmetric:
             raise StructureError(
@@ -55,6 +62,7 @@ class CG(Solver):
             preconditioning_entries=preconditioner is not None and preconditioner.entries,
         )
         self.max_iterations = max_iterations
+        self.foresight = foresight
 
     @property
     def label(self) -> str:
@@ -73,14 +81,19 @@ class CG(Solver):
                     where=f"solver '{self.label}', prepare",
                     fix="use 'minres' or a direct solver for an indefinite matrix.",
                 )
-        prepared = None if self.preconditioner is None else self.preconditioner.prepare(operator)
-        return _ConjugateGradients(operator, prepared, self.max_iterations)
+        preconditioner = prepared(self.preconditioner, operator, analysis)
+        return _ConjugateGradients(operator, preconditioner, self.max_iterations, self.foresight)
 
 
 class _ConjugateGradients(PreparedMethod):
     def __init__(
-        self, operator: Operator, preconditioner: PreparedPreconditioner | None, limit: int
+        self,
+        operator: Operator,
+        preconditioner: PreparedPreconditioner | None,
+        limit: int,
+        foresight: int,
     ) -> None:
+        self._foresight = foresight
         self._operator = operator
         self._preconditioner = preconditioner
         self._precondition = _identity if preconditioner is None else preconditioner.apply
@@ -88,6 +101,8 @@ class _ConjugateGradients(PreparedMethod):
         if preconditioner is not None:
             self.factorizations = preconditioner.factorizations
             self.bytes_estimate = preconditioner.bytes_estimate
+            self.analysis = preconditioner.analysis
+            self.reused = preconditioner.reused
 
     def as_preconditioner(self) -> PreparedPreconditioner | None:
         """Return the preconditioner that was made for this matrix."""
@@ -118,6 +133,8 @@ class _ConjugateGradients(PreparedMethod):
             active &= left > goal
             if not active.any():
                 return attempt(x)
+            if self._hopeless(course.residuals, float(rtol.min())):
+                return attempt(x, Reason.STAGNATED)
             z = self._precondition(r)
             rho, previous = dots(r, z), rho
             if not np.isfinite(rho).all():
@@ -130,6 +147,15 @@ class _ConjugateGradients(PreparedMethod):
         return attempt(x, Reason.MAX_ITERATIONS)
 
     _solve_adjoint = _solve
+
+    def _hopeless(self, residuals: list[float], rtol: float) -> bool:
+        """Whether the rate of the last iterations will not do."""
+        k, span = len(residuals), self._foresight
+        if span == 0 or k % span or residuals[-1] <= 0.0:
+            return False
+        before = residuals[k - span - 1] if k > span else 1.0
+        rate = np.log(before / residuals[-1]) / span
+        return bool(rate <= 0.0 or k + np.log(residuals[-1] / rtol) / rate > self._limit)
 
 
 class _Course:

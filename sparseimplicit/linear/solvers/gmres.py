@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from ..contract import Needs, PreparedMethod, Solver
 from ..krylov import ColumnByColumn
 from ..operator import Array, Operator, norm
-from ..preconditioning import Preconditioner
+from ..preconditioning import Preconditioner, prepared
 
 STAGNATION: Final = 0.99  # a cycle that leaves more of the residual than this is the last one
 
@@ -55,8 +55,8 @@ class GMRES(Solver):
         return self.name if self.preconditioner is None else f"gmres+{self.preconditioner.name}"
 
     def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
-        prepared = None if self.preconditioner is None else self.preconditioner.prepare(operator)
-        method = _GeneralisedMinimumResidual(operator, prepared, self.max_iterations)
+        preconditioner = prepared(self.preconditioner, operator, analysis)
+        method = _GeneralisedMinimumResidual(operator, preconditioner, self.max_iterations)
         method.restart = min(self.restart, operator.n)
         return method
 

@@ -11,7 +11,7 @@ from ...errors import NotPositiveDefinite, StructureError
 from ..contract import Needs, PreparedMethod, Solver
 from ..krylov import ColumnByColumn
 from ..operator import Array, Operator, Structure, norm
-from ..preconditioning import Preconditioner
+from ..preconditioning import Preconditioner, prepared
 
 
 class MINRES(Solver):
@@ -55,8 +55,8 @@ class MINRES(Solver):
         return self.name if self.preconditioner is None else f"minres+{self.preconditioner.name}"
 
     def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
-        prepared = None if self.preconditioner is None else self.preconditioner.prepare(operator)
-        return _MinimumResidual(operator, prepared, self.max_iterations)
+        preconditioner = prepared(self.preconditioner, operator, analysis)
+        return _MinimumResidual(operator, preconditioner, self.max_iterations)
 
 
 class _MinimumResidual(ColumnByColumn):

@@ -1,0 +1,287 @@
+"""A sequence of neighbouring matrices: factorize anew, or go on with what is there.
+
+Between Newton steps and outer steps a matrix changes a little, or a lot. The engine measures what
+a fresh preparation and an iteration with the old one cost, foretells the iterations from how much
+the matrix has changed and from how the last ones went, and takes the cheaper way. A wrong guess is
+noticed after a few iterations; what wrong guesses have cost may not pass a twentieth of all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ..errors import NotConverged, NotPositiveDefinite, SparseImplicitError
+from .contract import PreparedSystem, Solver
+from .operator import Array, Operator, Structure
+from .preconditioners import Lagged
+from .reports import LinearSolution, Reason
+from .solvers import CG, GMRES
+
+WASTE: Final = 0.04  # of all time so far: what trials in vain may have cost
+TRIAL: Final = 4  # iterations after which a trial in vain is given up
+WORTHLESS: Final = 0.01  # seconds: where a preparation takes less, there is nothing to gain
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was done for one matrix: ``action`` is ``"prepared"`` or ``"reused"``; why; its cost.
+
+    change: largest over smallest ratio of the new diagonal to that of the matrix prepared last.
+    iterations: of the solve. in_vain: seconds of a trial that was given up before.
+    """
+
+    action: str
+    because: str
+    change: float
+    iterations: int
+    prepare_seconds: float
+    solve_seconds: float
+    in_vain: float = 0.0
+
+
+class Sequence:
+    """Solve with one matrix after another, reusing what was prepared where that pays.
+
+    Parameters
+    ----------
+    solver : Solver
+        What prepares a matrix.
+    because : str
+        Why it was chosen, for the reports.
+    analysis : optional
+        Symbolic work for the first matrix: `PreparedSystem.analysis`, `Choice.analysis`.
+    reuse : bool
+        False prepares every matrix anew (on the stored analysis).
+
+    Attributes
+    ----------
+    steps : list of Step
+        Every decision, with its reason and what it cost.
+    system : PreparedSystem or None
+        What answered last.
+
+    Examples
+    --------
+    >>> import numpy as np, sparseimplicit as si
+    >>> sequence = si.linear.Sequence(si.linear.SuperLU())
+    >>> for weight in (1.0, 1.1, 1.2):
+    ...     x = sequence.solve(si.linear.Operator(weight * np.eye(3)), np.ones(3)).value
+    >>> [step.action for step in sequence.steps]
+    ['prepared', 'prepared', 'prepared']
+    """
+
+    def __init__(
+        self, solver: Solver, *, because: str = "", analysis: Any = None, reuse: bool = True
+    ) -> None:
+        self.solver: Final = solver
+        self.because: Final = because
+        self.reuse: Final = reuse
+        self.steps: list[Step] = []
+        self.system: PreparedSystem | None = None
+        self._root: PreparedSystem | None = None  # of the matrix prepared last
+        self._analysis = analysis
+        self._fresh = 0.0  # seconds of the last preparation, its analysis already there
+        self._iteration = 0.0  # seconds of an iteration with the old one
+        self._slower = 1.0  # iterations found, over those foretold
+        self._wait = 0  # matrices for which no trial is made, after one in vain
+        self._patience = 1
+        self._first_iterations = self._last_iterations = 0
+
+    @property
+    def analysis(self) -> Any:
+        """Symbolic work that a new sequence of the same pattern can start from."""
+        return self._analysis if self._root is None else self._root.analysis
+
+    @property
+    def prepared(self) -> PreparedSystem | None:
+        """What was prepared last, of a matrix that may be an earlier one."""
+        return self._root
+
+    def solve(
+        self,
+        operator: Operator,
+        b: Array,
+        *,
+        rtol: float = 1e-8,
+        strict: bool = True,
+        transpose: bool = False,
+    ) -> LinearSolution:
+        """Solve with the next matrix, by the way that looks cheaper.
+
+        Parameters
+        ----------
+        operator : Operator
+        b : array, shape (n,) or (n, k)
+        rtol : float
+            Bound on the true relative residual, whichever way is taken.
+        strict : bool
+            Raise when it is missed after all.
+        transpose : bool
+
+        Raises
+        ------
+        NotConverged, NotPositiveDefinite, SingularSystem, ShapeError, NonFinite
+        """
+        change = self._change(operator)
+        limit, why = self._affordable(operator, change, rtol)
+        in_vain = 0.0
+        if limit:
+            started = time.perf_counter()
+            answer = self._try(operator, b, rtol, transpose, limit, why)
+            spent = time.perf_counter() - started
+            if answer is not None:
+                self._learn(answer.report.iterations, spent, change, rtol)
+                self.steps.append(Step("reused", why, change, answer.report.iterations, 0.0, spent))
+                return answer
+            in_vain = spent
+            self._wait, self._patience = self._patience, 2 * self._patience
+            why = f"the old one was tried in vain for {spent:.2g} s"
+        return self._prepare_and_solve(
+            operator,
+            b,
+            rtol,
+            strict,
+            transpose,
+            Step("prepared", why, change, 0, 0.0, 0.0, in_vain),
+        )
+
+    def _prepare_and_solve(
+        self,
+        operator: Operator,
+        b: Array,
+        rtol: float,
+        strict: bool,
+        transpose: bool,
+        step: Step,
+    ) -> LinearSolution:
+        started = time.perf_counter()
+        analysis = self.analysis
+        if self._slow_hierarchy():
+            analysis = None
+            step = dataclasses.replace(
+                step, because=f"{step.because}; old transfers had grown slow"
+            )
+        # Dropped before the next one is made: two factors at once would double the memory.
+        self._root = self.system = None
+        self._analysis = analysis
+        self._root = self.system = self.solver.prepare(
+            operator, analysis=analysis, because=self.because
+        )
+        ready = time.perf_counter()
+        run = self._root.solve_adjoint if transpose else self._root.solve
+        solution = run(b, rtol=rtol, strict=strict)
+        done = time.perf_counter()
+        if analysis is not None or self._root.report.analyses == 0 or self._fresh == 0.0:
+            self._fresh = done - started
+        # An iteration with the old one costs about a solve with it, or a cycle. The first solve of
+        # a direct method has one column more, the probe.
+        iterations, columns = solution.report.iterations, solution.report.columns
+        trips = columns + 1 if self._root.method.direct else max(iterations, 1) * columns
+        self._iteration = self._root.seconds_inside / trips
+        if self._root.report.reused is None:
+            self._first_iterations = iterations
+        self._last_iterations = iterations
+        self.steps.append(
+            dataclasses.replace(
+                step, iterations=iterations, prepare_seconds=ready - started,
+                solve_seconds=done - ready,
+            )
+        )  # fmt: skip
+        return solution
+
+    def _slow_hierarchy(self) -> bool:
+        """Whether transfers taken over take half as many iterations again as when they were new."""
+        return self._last_iterations > 1.5 * self._first_iterations + 2
+
+    def _affordable(self, operator: Operator, change: float, rtol: float) -> tuple[int, str]:
+        """Return how many iterations the old preparation may take, 0 for none; and why."""
+        root = self._root
+        if root is None:
+            return 0, "nothing was prepared before"
+        if not self.reuse:
+            return 0, "every matrix is to be prepared"
+        if root.method.as_preconditioner() is None or root.report.factorizations == 0:
+            return 0, "there is nothing costly to reuse"
+        if self._fresh < WORTHLESS:
+            return 0, f"a preparation takes {self._fresh:.2g} s"
+        if operator.n != root.operator.n or not np.isfinite(change):
+            return 0, "the matrix is of another kind"
+        if self._wait:
+            self._wait -= 1
+            return 0, "the last trial was in vain"
+        foretold = self._slower * foretold_iterations(change, rtol)
+        most = self._fresh / max(self._iteration, 1e-9)
+        why = (
+            f"diagonals changed by a factor of {change:.3g}: about {foretold:.0f} iterations of "
+            f"{self._iteration:.2g} s against {self._fresh:.2g} s"
+        )
+        if foretold > 0.7 * most:
+            return 0, why
+        wasted = sum(step.in_vain for step in self.steps)
+        total = sum(s.prepare_seconds + s.solve_seconds + s.in_vain for s in self.steps)
+        if (
+            change > 1.5
+            and foretold > 0.3 * most
+            and wasted + TRIAL * self._iteration > WASTE * total
+        ):
+            return 0, f"{why}; a trial could cost more than it may"
+        return int(most), why
+
+    def _try(
+        self, operator: Operator, b: Array, rtol: float, transpose: bool, limit: int, why: str
+    ) -> LinearSolution | None:
+        """Solve with the old preparation as preconditioner; None where it leads nowhere."""
+        assert self._root is not None  # noqa: S101 - `_affordable` has looked
+        lagged = Lagged(self._root)
+        definite = operator.structure is Structure.POSITIVE_DEFINITE
+        krylov: Solver
+        if definite or (operator.structure.symmetric and self._root.solver.needs.definite):
+            krylov = CG(lagged, max_iterations=limit, foresight=TRIAL)
+        else:
+            krylov = GMRES(lagged, max_iterations=limit)
+        because = f"{self.because}; '{self.solver.label}' of an earlier matrix preconditions: {why}"
+        try:
+            system = krylov.prepare(operator, because=because)
+            run = system.solve_adjoint if transpose else system.solve
+            solution = run(b, rtol=rtol, strict=False)
+        except (NotConverged, NotPositiveDefinite, SparseImplicitError):
+            return None
+        curved = solution.report.reason is Reason.NEGATIVE_CURVATURE
+        if not (solution.report.converged or curved):
+            return None
+        self.system = system
+        return solution
+
+    def _learn(self, iterations: int, spent: float, change: float, rtol: float) -> None:
+        foretold = foretold_iterations(change, rtol)
+        self._slower = float(np.clip(iterations / foretold, 0.3, 10.0))
+        self._iteration = spent / max(iterations, 1)
+        self._patience = 1
+
+    def _change(self, operator: Operator) -> float:
+        """Return max over min of the diagonals' ratio: a lower bound of cond(A_old⁻¹ A_new)."""
+        if self._root is None:
+            return np.inf
+        old, new = self._root.operator.entries, operator.entries
+        if old is None or new is None or old.shape != new.shape:
+            return np.inf
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = new.diagonal() / old.diagonal()
+        ratio = ratio[~np.isnan(ratio)]
+        if not ratio.size or not (ratio > 0).all():
+            return np.inf
+        return float(ratio.max() / ratio.min())
+
+
+def foretold_iterations(change: float, rtol: float) -> float:
+    """Return CG's iterations where the preconditioned condition number is ``change``.
+
+    ½ √(κ − 1) ln(2/rtol), and no fewer than two; κ from the diagonals alone is a bound from below,
+    of a spectrum whose few outliers CG deals with one by one: the two errors nearly cancel.
+    """
+    return float(max(0.5 * np.sqrt(change - 1.0) * np.log(2.0 / rtol), 2.0))
