@@ -33,6 +33,7 @@ WORTH: Final = 0.85  # a method is looked into if it could take less than this p
 AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
 BAND_MOST: Final = 200
 AMG_MOST: Final = 100
+CG_LEAST: Final = 20  # iterations that CG needs at best
 CG_MOST: Final = 5000  # its default limit of iterations
 CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
 
@@ -99,6 +100,8 @@ class Forecast:
 
     def _symmetric(self) -> list[Candidate]:
         found = self._banded()
+        if _least(found) < CG_LEAST * self._iteration:  # a narrow band: no experiment pays
+            return found + self._beaten(_least(found))
         at_stake = min(_least(found), self._direct_at_best(), self._amg_at_best())
         course, count = self._cg_course(at_stake)
         indefinite = course is None or course.indefinite
@@ -112,6 +115,13 @@ class Forecast:
         for _, weigh in sorted(groups, key=lambda group: group[0]):
             found += weigh(_least(found), word)
         return found
+
+    def _beaten(self, best: float) -> list[Candidate]:
+        """List the general methods with what they would cost at best."""
+        told = f"no faster, even with {CG_LEAST} iterations; not tried"
+        seconds = self.solves * CG_LEAST * self._iteration
+        cg = Candidate("cg+jacobi", seconds, CG_BYTES * self.n, told, at_least=True)
+        return [cg, *self._direct(min(best, 0.0), "")]
 
     def _word(self, indefinite: bool) -> str:
         declared = self.operator.structure is Structure.POSITIVE_DEFINITE

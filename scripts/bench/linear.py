@@ -1,0 +1,390 @@
+"""Measure ``auto`` against every single solver of ours and of others, over a zoo of matrices.
+
+    python scripts/bench/linear.py                     all of it, about 20 minutes
+    python scripts/bench/linear.py --only hard,3-D     matrices whose names contain one of these
+    python scripts/bench/linear.py --sequences         20 neighbouring matrices, reused or not
+    python scripts/bench/linear.py --out results.json  the figures too
+
+Every run is a process of its own, from the matrix in memory to an answer with true residual 1e-8;
+``auto`` includes its planning. What takes ``--patience`` times as long as ``auto`` is stopped and
+printed as >. Whoever comes within half as much again of the best is run five times: the median
+counts. Memory is the peak of the process beyond what it held before.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import machine
+import numpy as np
+import zoo
+from scipy import sparse
+
+RTOL = 1e-8
+
+
+def ours(name):
+    """Return a run of one of our solvers, ``auto`` too: seconds, predicted seconds and bytes."""
+    import sparseimplicit as si
+
+    def run(sample, b):
+        started = time.perf_counter()
+        operator = si.linear.Operator(sample.matrix, sample.structure)
+        if name != "auto":
+            solver = si.linear.solver_named(name)
+            solver.prepare(operator).solve(b, rtol=RTOL)
+            return time.perf_counter() - started, {"solver": name}
+        choice = si.linear.choose(operator)
+        system = choice.solver.prepare(operator, analysis=choice.analysis)
+        system.solve(b, rtol=RTOL)
+        total = time.perf_counter() - started
+        best = next(c for c in choice.candidates if c.solver == choice.solver.label)
+        return total, {
+            "solver": choice.solver.label,
+            "planning": choice.seconds,
+            "predicted_seconds": best.seconds,
+            "predicted_bytes": best.bytes,
+        }
+
+    return run
+
+
+def by_hand(solve):
+    """Return a run of a function (sample, b) -> x, which has to meet the residual."""
+
+    def run(sample, b):
+        started = time.perf_counter()
+        x = solve(sample, b)
+        total = time.perf_counter() - started
+        residual = np.linalg.norm(b - sample.matrix @ x) / np.linalg.norm(b)
+        if not residual <= 1.1 * RTOL:
+            raise ArithmeticError(f"residual {residual:.0e}")
+        return total, {}
+
+    return run
+
+
+def scipy_spsolve(sample, b):
+    """Solve as the documentation of scipy shows."""
+    from scipy.sparse.linalg import spsolve
+
+    ordering = "COLAMD" if sample.structure is zoo.GENERAL else "MMD_AT_PLUS_A"
+    return spsolve(sample.matrix.tocsc(), b, permc_spec=ordering)
+
+
+def scipy_cg(sample, b):
+    """Run scipy's CG with the diagonal."""
+    from scipy.sparse.linalg import cg
+
+    inverse = sparse.diags_array(1.0 / sample.matrix.diagonal())
+    return cg(sample.matrix, b, rtol=0.9 * RTOL, M=inverse, maxiter=5000)[0]
+
+
+def pyamg_with(kind):
+    """Return pyamg as its documentation shows, with CG, and the near-nullspace where known."""
+
+    def solve(sample, b):
+        import pyamg
+
+        matrix = sparse.csr_matrix(sample.matrix)
+        if kind == "rs":
+            hierarchy = pyamg.ruge_stuben_solver(matrix)
+        else:
+            hierarchy = pyamg.smoothed_aggregation_solver(matrix, B=sample.near_nullspace)
+        return hierarchy.solve(b, tol=0.5 * RTOL, accel="cg", maxiter=300)
+
+    return solve
+
+
+def sksparse(sample, b):
+    """Run CHOLMOD as scikit-sparse's documentation shows."""
+    from sksparse.cholmod import cholesky
+
+    return cholesky(sparse.csc_matrix(sample.matrix))(b)
+
+
+def pypardiso(sample, b):
+    """Run PARDISO as pypardiso's documentation shows."""
+    from pypardiso import PyPardisoSolver
+
+    solver = PyPardisoSolver()  # a new one: the module's own keeps the last factorization
+    x = solver.solve(sparse.csr_matrix(sample.matrix), b)
+    solver.free_memory(everything=True)
+    return x
+
+
+DEFINITE = [
+    "cg+jacobi", "pardiso+amd", "pardiso", "cg+amg", "cg+sa", "cholmod+amd", "cholmod+metis",
+    "superlu", "banded",
+]  # fmt: skip
+ANY = ["pardiso", "pardiso+amd", "superlu", "gmres+amg", "gmres+ilu"]
+PEERS = {
+    "scipy spsolve": scipy_spsolve,
+    "scipy cg": scipy_cg,
+    "pyamg rs": pyamg_with("rs"),
+    "pyamg sa": pyamg_with("sa"),
+    "scikit-sparse": sksparse,
+    "pypardiso": pypardiso,
+}
+
+
+def methods(sample):
+    """Return the names to run on a matrix: ours, then those of others, suited to its structure."""
+    if sample.structure is zoo.SPD:
+        band = int(np.max(np.abs(sample.matrix.tocoo().row - sample.matrix.tocoo().col)))
+        return [m for m in DEFINITE if m != "banded" or band < 300] + list(PEERS)
+    symmetric = ["minres+jacobi"] if sample.structure is zoo.SYMMETRIC else []
+    return [*ANY, *symmetric, "scipy spsolve", "pypardiso"]
+
+
+def child(path, structure, nullspace, name, limit, repeats, pipe):
+    """Run a method up to ``repeats`` times on a stored matrix, and report through the pipe."""
+    os.setsid()
+    with np.errstate(all="ignore"):
+        matrix = sparse.csr_array(sparse.load_npz(path))
+        sample = zoo.Sample(matrix, structure, nullspace)
+        b = np.random.default_rng(0).standard_normal(matrix.shape[0])
+        run = by_hand(PEERS[name]) if name in PEERS else ours(name)
+        small = zoo.Sample(zoo.diffusion((330, 330), 1.0, shift=1.0), structure)
+        warm = np.ones(330 * 330)
+        for first in {name, "auto"} if name not in PEERS else {name}:
+            with contextlib.suppress(Exception):  # libraries load, kernels come from their cache
+                (run if first == name else ours(first))(small, warm)
+        times, facts, peak = [], {}, 0
+        for _ in range(repeats):
+            seconds, facts, used = _watched(lambda: run(sample, b))
+            times.append(seconds)
+            peak = max(peak, used) if len(times) == 1 else peak
+            if times[0] > limit:
+                break
+    pipe.send({"times": times, "bytes": peak, **facts})
+
+
+def _watched(work):
+    """Return what work returns, and by how much the process grew meanwhile."""
+    from sparseimplicit.linear.memory import resident_bytes
+
+    before, peak, done = resident_bytes(), [0], threading.Event()
+
+    def watch():
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], resident_bytes())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        seconds, facts = work()
+    finally:
+        done.set()
+        thread.join()
+    return seconds, facts, max(peak[0] - before, 0)
+
+
+def measure(path, sample, name, limit, patience, repeats=5):
+    """Return the record of a method, in a process of its own; ``failed`` says why there is none."""
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = (path, sample.structure, sample.near_nullspace, name, limit, repeats, sender)
+    process = context.Process(target=_guarded, args=arguments)
+    process.start()
+    sender.close()
+    record = {"failed": f"> {patience:.3g} s"}
+    if receiver.poll(patience * (repeats if math.isinf(limit) else 1) + 8.0):
+        try:
+            record = receiver.recv()
+        except EOFError:
+            record = {"failed": "died"}
+    if process.is_alive():
+        os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    return record
+
+
+def _guarded(*arguments):
+    try:
+        child(*arguments)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the table
+        arguments[-1].send({"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:60]}"})
+
+
+def one(name, folder, patience):
+    """Measure everything on one matrix; return a record a method."""
+    path = folder / "matrix.npz"
+    # Made in another process: this one must not have started threads when it forks.
+    context = get_context("spawn")
+    making = context.Process(target=_make, args=(name, path, folder / "nullspace.npy"))
+    making.start()
+    making.join()
+    nullspace = folder / "nullspace.npy"
+    structure = STRUCTURES.get(name, zoo.SPD)
+    sample = zoo.Sample(
+        sparse.csr_array(sparse.load_npz(path)),
+        structure,
+        np.load(nullspace) if nullspace.exists() else None,
+    )
+    nullspace.unlink(missing_ok=True)
+    records = {"auto": measure(path, sample, "auto", math.inf, 120.0)}
+    if "times" not in records["auto"]:
+        return sample, records
+    typical = float(np.median(records["auto"]["times"]))
+    for method in methods(sample):
+        allowed = max(patience * typical, 1.0)
+        records[method] = measure(path, sample, method, 1.5 * typical, allowed)
+    return sample, records
+
+
+STRUCTURES = {"convection 512²": zoo.GENERAL, "saddle 2·160²": zoo.SYMMETRIC}
+
+
+def _make(name, path, nullspace):
+    sample = zoo.ZOO[name]()
+    sparse.save_npz(path, sample.matrix, compressed=False)
+    if sample.near_nullspace is not None:
+        np.save(nullspace, sample.near_nullspace)
+
+
+def report(name, sample, records):
+    """Print one matrix: auto, the best single solver, and all others."""
+    auto = records["auto"]
+    if "times" not in auto:
+        print(f"{name:<18} auto FAILED: {auto['failed']}", flush=True)
+        return None
+    typical = float(np.median(auto["times"]))
+    single = {
+        method: float(np.median(record["times"]))
+        for method, record in records.items()
+        if method != "auto" and "times" in record
+    }
+    best = min(single, key=single.get)
+    ratio = typical / single[best]
+    fits = auto["predicted_bytes"] / max(auto["bytes"], 1)
+    later = typical - auto["planning"]
+    print(
+        f"{name:<18} {sample.matrix.shape[0]:>8} {typical:8.3f} s by {auto['solver']:<12} "
+        f"best {best:<13} {single[best]:8.3f} s  ratio {ratio:5.2f}  planning "
+        f"{auto['planning']:6.3f} s  predicted/measured: time "
+        f"{auto['predicted_seconds'] / max(later, 1e-9):4.2f}, memory {fits:4.2f}"
+    )
+    parts = [
+        f"{m} {single[m]:.3g}" if m in single else f"{m} {records[m]['failed']}"
+        for m in sorted(records, key=lambda m: single.get(m, math.inf))
+        if m != "auto"
+    ]
+    print("    " + "; ".join(parts), flush=True)
+    return ratio
+
+
+def sequences():
+    """Print 20 neighbouring matrices of four kinds: every one prepared, or reused where it pays."""
+    import sparseimplicit as si
+
+    for name, make in SEQUENCES.items():
+        matrices = list(make())
+        b = np.random.default_rng(0).standard_normal(matrices[0].n)
+        selection = si.linear.select("auto", matrices[0])
+        ratios, told = [], ""
+        for _ in range(5):
+            spent = {}
+            for reuse in (False, True):
+                sequence = si.linear.Sequence(selection.solver, reuse=reuse)
+                started = time.perf_counter()
+                for operator in matrices:
+                    sequence.solve(operator, b, rtol=RTOL)
+                spent[reuse] = time.perf_counter() - started
+            reused = sum(step.action == "reused" for step in sequence.steps)
+            told = f"{spent[False]:6.2f} s → {spent[True]:6.2f} s, {reused} of 20 reused"
+            ratios.append(spent[True] / spent[False])
+        spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
+        print(
+            f"{name:<32} {selection.solver.label:<12} ratio {np.median(ratios):.2f} ({spread}); "
+            f"last: {told}",
+            flush=True,
+        )
+
+
+def _tv(steps):
+    import sparseimplicit as si
+    from sparseimplicit.imaging import read_image, total_variation
+
+    clean = zoo.resize(read_image(zoo.IMAGE), (512, 512), order=1, anti_aliasing=False)
+    rng = np.random.default_rng(1)
+    problem = total_variation(clean + rng.normal(0.0, 10.0, clean.shape), epsilon=0.1)
+    for k in range(20):
+        weight, blur = steps(k)
+        y = (clean + blur * rng.standard_normal(clean.shape)).ravel()
+        matrix = problem.hessian(np.array([np.log(weight)]), y)
+        yield si.linear.Operator(matrix, zoo.SPD)
+
+
+def _diffusion(decades):
+    import sparseimplicit as si
+
+    base = zoo.diffusion((64,) * 3, 3.0)
+    direction = np.random.default_rng(5).uniform(-0.5, 0.5, base.shape[0])
+    for k in range(20):
+        scale = sparse.diags_array(10.0 ** (0.5 * decades(k) * direction))
+        yield si.linear.Operator(sparse.csr_array(scale @ base @ scale), zoo.SPD)
+
+
+SEQUENCES = {
+    "tv hard 512², weight grows 5 %": lambda: _tv(lambda k: (300.0 * 1.05**k, 0.0)),
+    "tv hard 512², Newton-like": lambda: _tv(lambda k: (300.0, 20.0 * 0.5**k)),
+    "3-D 64³, parameter drifts": lambda: _diffusion(lambda k: 0.05 * k),
+    "3-D 64³, Newton-like": lambda: _diffusion(lambda k: 0.5 * 0.6**k),
+}
+
+
+def main():
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="parts of names, separated by commas")
+    parser.add_argument("--sequences", action="store_true", help="only the sequences")
+    parser.add_argument("--patience", type=float, default=2.5)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    # In a process of its own, since this one must not start threads before it forks.
+    describe = get_context("spawn").Process(target=_describe)
+    describe.start()
+    describe.join()
+    if options.sequences:
+        return sequences()
+    wanted = [part for part in options.only.split(",") if part]
+    ratios, everything = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in zoo.ZOO:
+            if wanted and not any(part in name for part in wanted):
+                continue
+            sample, records = one(name, Path(folder), options.patience)
+            everything[name] = records
+            ratios.append(report(name, sample, records))
+    good = [ratio for ratio in ratios if ratio is not None]
+    print(
+        f"auto against the best single solver: geometric mean {np.exp(np.mean(np.log(good))):.2f}, "
+        f"largest {max(good):.2f}, {len(ratios) - len(good)} failures in {len(ratios)} matrices"
+    )
+    if options.out:
+        options.out.write_text(json.dumps(everything, indent=1, ensure_ascii=False))
+    if not wanted:
+        worker = get_context("spawn").Process(target=sequences)
+        worker.start()
+        worker.join()
+    return None
+
+
+def _describe():
+    print(machine.describe(), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
