@@ -18,7 +18,13 @@ from .linear.operator import Array
 
 
 def vjp(
-    A: Any, B: Any, y_bar: Any, *, linear_solver: str | Solver = "auto", rtol: float = 1e-8
+    A: Any,
+    B: Any,
+    y_bar: Any,
+    *,
+    linear_solver: str | Solver = "auto",
+    rtol: float = 1e-8,
+    on_singular: str = "raise",
 ) -> Array:
     """Pull state cotangents back to the parameter: ``x̄ = −Bᵀ A⁻ᵀ ȳ``.
 
@@ -34,6 +40,8 @@ def vjp(
         ``"auto"``, a name of `available_solvers`, or a solver.
     rtol : float
         Bound on the true relative residual of every adjoint solve.
+    on_singular : {"raise", "min_norm", "damp"}
+        What to do where A is singular; see `linear.solve`.
 
     Returns
     -------
@@ -58,18 +66,25 @@ def vjp(
     operator = A if isinstance(A, Operator) else Operator(A)
     b = checked_parameter_jacobian(B, operator.n, None, "B")
     checked_columns(y_bar, operator.n, "y_bar", "vjp")
-    solution, _ = Ladder(operator, linear_solver, rtol=rtol).solve(y_bar, transpose=True)
+    ladder = Ladder(operator, linear_solver, rtol=rtol, on_singular=on_singular)
+    solution, _ = ladder.solve(y_bar, transpose=True)
     return contract(b, solution.value)
 
 
 def jvp(
-    A: Any, B: Any, x_dot: Any, *, linear_solver: str | Solver = "auto", rtol: float = 1e-8
+    A: Any,
+    B: Any,
+    x_dot: Any,
+    *,
+    linear_solver: str | Solver = "auto",
+    rtol: float = 1e-8,
+    on_singular: str = "raise",
 ) -> Array:
     """Push parameter tangents forward to the state: ``ẏ = −A⁻¹ B ẋ``.
 
     Parameters
     ----------
-    A, B, linear_solver, rtol
+    A, B, linear_solver, rtol, on_singular
         As in `vjp`.
     x_dot : array, shape (n_x,) or (n_x, k)
 
@@ -88,7 +103,8 @@ def jvp(
     operator = A if isinstance(A, Operator) else Operator(A)
     b = checked_parameter_jacobian(B, operator.n, None, "B")
     rhs = tangent_rhs(b, x_dot)
-    return Ladder(operator, linear_solver, rtol=rtol).solve(rhs)[0].value
+    ladder = Ladder(operator, linear_solver, rtol=rtol, on_singular=on_singular)
+    return ladder.solve(rhs)[0].value
 
 
 def tangent_rhs(parameter_jacobian: Any, x_dot: Any) -> Array:

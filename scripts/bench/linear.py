@@ -159,14 +159,15 @@ def child(path, structure, nullspace, name, limit, repeats, pipe):
         for first in {name, "auto"} if name not in PEERS else {name}:
             with contextlib.suppress(Exception):  # libraries load, kernels come from their cache
                 (run if first == name else ours(first))(small, warm)
+        pipe.send("ready")
         times, facts, peak = [], {}, 0
         for _ in range(repeats):
             seconds, facts, used = _watched(lambda: run(sample, b))
             times.append(seconds)
             peak = max(peak, used) if len(times) == 1 else peak
+            pipe.send({"times": times, "bytes": peak, **facts})
             if times[0] > limit:
                 break
-    pipe.send({"times": times, "bytes": peak, **facts})
 
 
 def _watched(work):
@@ -198,11 +199,13 @@ def measure(path, sample, name, limit, patience, repeats=5):
     process.start()
     sender.close()
     record = {"failed": f"> {patience:.3g} s"}
-    if receiver.poll(patience * (repeats if math.isinf(limit) else 1) + 8.0):
-        try:
+    try:
+        if receiver.poll(60.0) and receiver.recv() == "ready" and receiver.poll(patience):
             record = receiver.recv()
-        except EOFError:
-            record = {"failed": "died"}
+            while "times" in record and len(record["times"]) < repeats and receiver.poll(patience):
+                record = receiver.recv()
+    except EOFError:
+        record = {"failed": "died"}
     if process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -10,6 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+from .doctor import doctor
 from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(learn)
 app.command()(gradient)
 app.command()(plan)
+app.command()(doctor)
 app.command(name="calibrate")(calibrate_command)
 
 

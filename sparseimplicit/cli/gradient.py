@@ -41,6 +41,9 @@ def gradient(
     structure: Annotated[
         str, typer.Option(help="What you know of A: auto, general, symmetric, positive-definite.")
     ] = "auto",
+    on_singular: Annotated[
+        str, typer.Option(help="If A is singular: raise, min_norm, or damp; the .json says which.")
+    ] = "raise",
 ) -> None:
     """Compute x̄ = −Bᵀ A⁻ᵀ ȳ from files.
 
@@ -65,7 +68,7 @@ def gradient(
     )
     y_bar = read_array(cotangent)
     columns = checked_columns(y_bar, operator.n, f"--cotangent {cotangent}", "gradient")
-    ladder = Ladder(operator, solver, solves=columns.shape[1], rtol=rtol)
+    ladder = Ladder(operator, solver, solves=columns.shape[1], rtol=rtol, on_singular=on_singular)
     solution, system = ladder.solve(y_bar, transpose=True)
     x_bar = contract(parameter_jacobian, solution.value)
     write_array(out, x_bar)
@@ -77,7 +80,7 @@ def gradient(
         "n_y": operator.n,
         "n_x": parameter_jacobian.shape[1],
         "columns": columns.shape[1],
-        "preparation": system.report.to_dict(),
+        "preparation": None if system is None else system.report.to_dict(),
         "solve": solution.report.to_dict(),
         "seconds": time.perf_counter() - started,
     }

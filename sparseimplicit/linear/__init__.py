@@ -2,6 +2,7 @@
 
 from .contract import Attempt, Needs, PreparedMethod, PreparedSystem, Solver
 from .dispatch import Choice, Selection, choose, select
+from .doctor import Diagnosis, Finding, diagnose
 from .forecast import Candidate
 from .ladder import Ladder, prepare, solve
 from .operator import Operator, Structure
@@ -25,6 +26,8 @@ __all__ = [
     "Choice",
     "Cholmod",
     "Dense",
+    "Diagnosis",
+    "Finding",
     "Jacobi",
     "Ladder",
     "Lagged",
@@ -49,6 +52,7 @@ __all__ = [
     "available_solvers",
     "calibrate",
     "choose",
+    "diagnose",
     "prepare",
     "register_solver",
     "select",

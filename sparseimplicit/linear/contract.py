@@ -70,10 +70,12 @@ class PreparedMethod(ABC):
 
     direct : the answer does not depend on a tolerance.
     analysis : what a matrix with the same pattern can take over, or None.
+    perturbed : pivots near zero that were replaced by larger ones.
     """
 
     direct: ClassVar[bool] = False
     analysis: Any = None
+    perturbed: int = 0
     analyses: int = 0
     factorizations: int = 0
     reused: str | None = None
@@ -286,15 +288,34 @@ class PreparedSystem:
         root = np.sqrt(self.operator.n)
         growth = size * norm(columns * attempt.value[:, -1]) * (length / root)
         self._condition = growth
-        if not growth * root <= SINGULAR_GROWTH:
+        if not growth * root <= SINGULAR_GROWTH or (
+            self.method.perturbed and not self._refinable(apply, probe / length, transposed)
+        ):
             raise SingularSystem(
                 "the matrix is singular to working precision: its condition number, rows and "
                 f"columns brought to size 1, is at least {growth:.1e}.",
                 where=f"solver '{self.solver.label}'",
-                fix="fix the gauge (a pinned unknown, a mean value), or add the missing term; an "
-                "empty or dependent row is the usual cause.",
+                fix="fix the gauge (a pinned unknown, a mean value), or add the missing term; "
+                "si.linear.diagnose(A) names the null vectors; on_singular='min_norm' takes the "
+                "solution without them.",
             )
         return dataclasses.replace(attempt, value=np.ascontiguousarray(attempt.value[:, :-1]))
+
+    def _refinable(
+        self, apply: Callable[[Array, Array], Attempt], b: Array, transposed: bool
+    ) -> bool:
+        """Whether a random right-hand side can be solved for, with the pivots as they were made.
+
+        A singular matrix admits none: its residual keeps the part along the left null vector.
+        """
+        product = self.operator.apply_transpose if transposed else self.operator.apply
+        x = np.zeros_like(b)
+        for _ in range(MAX_REFINEMENTS):
+            left = b - product(x)
+            if norm(left) < 1e-6 / np.sqrt(self.operator.n):
+                return True
+            x += apply(left[:, None], np.ones(1)).value[:, 0]
+        return False
 
     def __repr__(self) -> str:
         """Name the solver and the matrix."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import MemoryBudgetExceeded, NotConverged, NotPositiveDefinite
+from .._optional import available
+from ..errors import MemoryBudgetExceeded, NotConverged, NotPositiveDefinite, SingularSystem
 from .contract import PreparedSystem, Solver
 from .dispatch import Selection, choose, select
+from .nullspace import null_space
 from .operator import Operator, Structure
 from .registry import solver_named
 from .reports import LinearSolution
+from .singular import check_policy, solve_singular
+from .solvers import Pardiso, SuperLU
 
 
 def prepare(matrix: Any, solver: str | Solver = "auto", *, rtol: float = 1e-8) -> PreparedSystem:
@@ -28,6 +32,7 @@ def solve(
     solver: str | Solver = "auto",
     rtol: float = 1e-8,
     transpose: bool = False,
+    on_singular: str = "raise",
 ) -> LinearSolution:
     """Solve A x = b, or Aᵀ x = b, once.
 
@@ -41,6 +46,10 @@ def solve(
         Bound on the true relative residual of every column.
     transpose : bool
         Solve with Aᵀ.
+    on_singular : {"raise", "min_norm", "damp"}
+        What to do where the matrix is singular: raise; return the solution without a part in the
+        null space, if b admits one; or solve with the diagonal raised by 1e-8 of each row's size.
+        The report says which, with the dimension of the null space or the bias.
 
     Returns
     -------
@@ -53,7 +62,7 @@ def solve(
     """
     operator = A if isinstance(A, Operator) else Operator(A)
     columns = b.shape[1] if getattr(b, "ndim", 1) == 2 else 1
-    ladder = Ladder(operator, solver, solves=max(columns, 1), rtol=rtol)
+    ladder = Ladder(operator, solver, solves=max(columns, 1), rtol=rtol, on_singular=on_singular)
     return ladder.solve(b, transpose=transpose)[0]
 
 
@@ -73,7 +82,10 @@ class Ladder:
         solves: int = 1,
         rtol: float,
         after: str = "",
+        on_singular: str = "raise",
     ) -> None:
+        check_policy(on_singular)
+        self.on_singular = on_singular
         self.operator = operator
         self.rtol = rtol
         self._after = after  # what failed before, for the report
@@ -87,8 +99,35 @@ class Ladder:
             if c.possible and c.bytes <= choice.budget and c.solver != choice.solver.label
         ]
 
-    def solve(self, b: Any, *, transpose: bool = False) -> tuple[LinearSolution, PreparedSystem]:
-        """Solve, stepping on where a method fails; return what solved it too."""
+    def solve(
+        self, b: Any, *, transpose: bool = False
+    ) -> tuple[LinearSolution, PreparedSystem | None]:
+        """Solve, stepping on where a method fails; return what solved it too.
+
+        Where the matrix is singular and a policy says what then, there is no prepared system.
+        """
+        try:
+            solution, system = self._climb(b, transpose)
+            if self.on_singular == "min_norm" and not system.method.direct:
+                # A Krylov method finds one of the solutions and does not notice that it is one.
+                space = null_space(self.operator)
+                if space.dimension:
+                    raise SingularSystem("the matrix is singular.")
+            return solution, system
+        except (SingularSystem, NotPositiveDefinite, NotConverged) as error:
+            if self.on_singular == "raise" or self.operator.entries is None:
+                raise
+            solver = Pardiso() if available("pypardiso") else SuperLU()
+            try:
+                solution = solve_singular(
+                    self.operator, b, self.on_singular, rtol=self.rtol, transpose=transpose,
+                    solver=solver,
+                )  # fmt: skip
+            except SingularSystem as cause:
+                raise cause from error
+            return solution, None
+
+    def _climb(self, b: Any, transpose: bool) -> tuple[LinearSolution, PreparedSystem]:
         failed = f"; {self._after}" if self._after else ""
         for step, selection in enumerate(self._steps):
             solver = selection.solver
@@ -103,6 +142,8 @@ class Ladder:
                 if step + 1 == len(self._steps) or (
                     declared and isinstance(error, NotPositiveDefinite)
                 ):
+                    if failed:
+                        error.add_note(f"  before: {failed.removeprefix('; ')}")
                     raise
                 failed += f"; '{solver.label}' failed: {type(error).__name__}"
         raise AssertionError("a ladder has at least one step")

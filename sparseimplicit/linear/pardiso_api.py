@@ -35,6 +35,7 @@ ANALYSE, FACTORIZE, SOLVE, RELEASE_FACTOR, RELEASE_ALL = 11, 22, 33, 0, -1
 ORDERING, REFINEMENTS, PERTURBATION, SCALING, TRANSPOSE, MATCHING = 1, 7, 9, 10, 11, 12
 PEAK_OF_ANALYSIS, HELD_BY_ANALYSIS, HELD_BY_FACTOR, ENTRIES, MFLOPS = 14, 15, 16, 17, 18
 PIVOTING, POSITIVE, NEGATIVE, SINGLE, FAILED_AT, FROM_ZERO = 20, 21, 22, 27, 29, 34
+PERTURBED: Final = 13
 GNU_THREADS: Final = 3  # the same OpenMP runtime as numba's: a second one would spin beside it
 
 
@@ -145,6 +146,7 @@ class Factor:
         self._values = values
         p = handle.parameters
         self.inertia = (int(p[POSITIVE]), int(p[NEGATIVE]))
+        self.perturbed = int(p[PERTURBED])
         weakref.finalize(self, _give_back, handle, slot)
 
     def solve(self, b: Array, *, transposed: bool) -> Array:

@@ -16,6 +16,7 @@ class Reason(enum.Enum):
     CONVERGED = "the true residual met its tolerance"
     MAX_ITERATIONS = "the iterations allowed were used up"
     STAGNATED = "the true residual no longer fell"
+    DAMPED = "the matrix was damped: the residual is the bias"
     NEGATIVE_CURVATURE = "a direction of curvature ≤ 0 was met"
 
 
@@ -43,6 +44,8 @@ class SolveReport(Report):
     """What a solve did, and how well: residuals are recomputed, ‖b − A x‖ / ‖b‖, worst column.
 
     condition_at_least: a measured lower bound of the condition number (direct methods).
+    null_dimension: null vectors that the answer was made orthogonal to. damping: what was added to
+    the diagonal, relative to each row's size; the residual is then the bias.
     """
 
     solver: str
@@ -57,6 +60,8 @@ class SolveReport(Report):
     iterations: int
     refinements: int
     condition_at_least: float | None = None
+    null_dimension: int = 0
+    damping: float = 0.0
     seconds: float
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyamg
@@ -18,6 +18,7 @@ from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_emp
 
 # Symmetric sweeps on both sides: the cycle of a symmetric A is symmetric, and the cycle built on
 # the transposed levels is the transpose of the cycle.
+INT32_MOST: Final = int(np.iinfo(np.int32).max)
 SMOOTHER = ("gauss_seidel", {"sweep": "symmetric", "iterations": 1})
 
 
@@ -63,7 +64,7 @@ class AMG(Preconditioner):
             If the near-nullspace does not fit.
         """
         entries = self.entries_of(operator)
-        if entries.nnz > np.iinfo(np.int32).max:
+        if entries.nnz > INT32_MOST:
             raise MemoryBudgetExceeded(
                 f"pyamg counts entries in int32 and the matrix has {entries.nnz}.",
                 where="preconditioner 'amg', prepare",
@@ -98,6 +99,7 @@ class AMG(Preconditioner):
         with warnings.catch_warnings():
             # What pyamg meets in an indefinite matrix, CG meets too, and says it.
             warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
             if not aggregate:
                 return pyamg.ruge_stuben_solver(matrix, presmoother=SMOOTHER, postsmoother=SMOOTHER)

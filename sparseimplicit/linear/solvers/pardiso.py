@@ -117,6 +117,7 @@ class _PardisoFactor(PreparedMethod):
         self.bytes_estimate = analysis.handle.bytes
         _, _, values = _stored(operator.entries, analysis.kind)
         self._factor: Factor = analysis.handle.factorize(values)
+        self.perturbed = self._factor.perturbed
 
     def _solve(self, b: Array, rtol: Array) -> Attempt:
         return Attempt(self._factor.solve(b, transposed=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +11,8 @@ from scipy.sparse.linalg import splu
 from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
 from ..contract import Attempt, Needs, PreparedMethod, Solver
 from ..operator import Array, Operator, Structure
+
+INT32_MOST: Final = int(np.iinfo(np.int32).max)
 
 
 class SuperLU(Solver):
@@ -51,7 +53,7 @@ class _SuperLUFactor(PreparedMethod):
         entries = operator.entries
         assert entries is not None  # noqa: S101 - held by `needs`
         where = "solver 'superlu', prepare"
-        if entries.nnz > np.iinfo(np.int32).max:
+        if entries.nnz > INT32_MOST:
             raise MemoryBudgetExceeded(
                 f"SuperLU counts entries in int32 and the matrix has {entries.nnz}.",
                 where=where,

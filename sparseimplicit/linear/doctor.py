@@ -1,0 +1,351 @@
+"""The doctor: what is wrong with a matrix, where, and what to do; it never raises for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from ..errors import NotPositiveDefinite, SparseImplicitError
+from ..kernels.csr import row_sizes
+from .checks import checked_columns
+from .contract import Solver
+from .loads import Blocks, loads
+from .nullspace import NullSpace, null_space
+from .operator import SYMMETRY_TOLERANCE, Array, Operator, Structure
+from .preconditioners import Jacobi
+from .reports import Reason
+from .solvers import CG, SuperLU
+
+LANCZOS_STEPS: Final = 80
+ILL_CONDITIONED: Final = 1e12
+WIDE_SCALES: Final = 1e10  # largest over smallest row
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found. severity: ``"error"``, ``"warning"`` or ``"note"``."""
+
+    severity: str
+    what: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was found of a matrix; ``str()`` is a report, the worst first.
+
+    condition: of the matrix with its diagonal brought to 1, a bound from below, where measured.
+    """
+
+    subject: str
+    findings: tuple[Finding, ...]
+    condition: float | None = None
+    null_space: NullSpace | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether no error was found."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def __str__(self) -> str:
+        """Return the report."""
+        lines = [self.subject]
+        if self.condition is not None:
+            lines.append(f"  condition number ≥ {self.condition:.2g} (diagonal brought to 1)")
+        order = ("error", "warning", "note")
+        for finding in sorted(self.findings, key=lambda f: order.index(f.severity)):
+            lines.append(f"  {finding.severity}: {finding.what}")
+            if finding.fix:
+                lines.append(f"    fix: {finding.fix}")
+        lines.append("  nothing is wrong with it" if self.sound else "")
+        return "\n".join(lines).rstrip()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the diagnosis as plain values."""
+        return {
+            "subject": self.subject,
+            "sound": self.sound,
+            "condition_at_least": self.condition,
+            "null_dimension": None if self.null_space is None else self.null_space.dimension,
+            "findings": [vars(finding) for finding in self.findings],
+        }
+
+
+def diagnose(
+    matrix: Any,
+    b: Any = None,
+    *,
+    structure: Structure | None = None,
+    blocks: Blocks | None = None,
+    grid: tuple[int, ...] | None = None,
+) -> Diagnosis:
+    """Examine a matrix, and a right-hand side for it, and say what is wrong.
+
+    Parameters
+    ----------
+    matrix : sparse or dense array, LinearOperator or Operator, shape (n, n)
+    b : array, shape (n,), optional
+        Held against the null vectors, if there are any (Fredholm).
+    structure : Structure, optional
+        What the matrix should be; by default what an Operator declares.
+    blocks : mapping of names to slices or (start, stop), optional
+        Parts of the unknowns, by which findings name them.
+    grid : tuple of int, optional
+        Shape of the grid of unknowns: findings then name its points.
+
+    Returns
+    -------
+    Diagnosis
+
+    Notes
+    -----
+    Cost: some passes over the entries, 80 steps of CG, and one sparse LU of the matrix for its
+    null vectors. Nothing is made dense.
+    """
+    if structure is None and isinstance(matrix, Operator):
+        structure = matrix.structure
+    return _Examination(blocks, grid).of(matrix, b, structure)
+
+
+class _Examination:
+    def __init__(self, blocks: Blocks | None, grid: tuple[int, ...] | None) -> None:
+        self.blocks, self.grid = blocks, grid
+        self.findings: list[Finding] = []
+        self.condition: float | None = None
+        self.space: NullSpace | None = None
+
+    def of(self, matrix: Any, b: Any, declared: Structure | None) -> Diagnosis:
+        try:
+            source = matrix.source if isinstance(matrix, Operator) else matrix
+            operator = Operator(source, Structure.GENERAL)
+        except SparseImplicitError as error:
+            self.note("error", error.what, error.fix)
+            return self.diagnosis(f"matrix of shape {getattr(matrix, 'shape', None)}")
+        subject = f"{operator.n} unknowns"
+        if operator.entries is None:
+            self.note("note", "products alone: only entries can be examined")
+            return self.diagnosis(subject)
+        subject += f", {operator.entries.nnz} entries"
+        if operator.n:
+            for look in (self.rows, self.scales, self.parts):
+                look(operator)
+            operator = self.symmetry(operator, declared)
+            self.definiteness(operator, declared)
+            self.null_vectors(operator, b)
+        return self.diagnosis(subject)
+
+    def note(self, severity: str, what: str, fix: str | None = "") -> None:
+        self.findings.append(Finding(severity, what, fix or ""))
+
+    def diagnosis(self, subject: str) -> Diagnosis:
+        return Diagnosis(subject, tuple(self.findings), self.condition, self.space)
+
+    def where(self, unknowns: Any, n: int) -> str:
+        vector = np.zeros(n)
+        vector[unknowns] = 1.0
+        return loads(vector, self.blocks, self.grid)
+
+    def rows(self, operator: Operator) -> None:
+        for name, entries in (("row", operator.entries), ("column", operator.entries.T.tocsr())):
+            largest, _ = row_sizes(entries.indptr, entries.data)
+            empty = np.flatnonzero(largest == 0)
+            if empty.size:
+                self.note(
+                    "error",
+                    f"{empty.size} empty {name}{'s' if empty.size > 1 else ''}: "
+                    f"{self.where(empty, operator.n)}",
+                    "remove the unknown, or give it an equation.",
+                )
+        same = _proportional_rows(operator.entries)
+        if same:
+            pairs = ", ".join(f"{i} and {j}" for i, j in same[:4])
+            self.note(
+                "error",
+                f"rows are multiples of each other: {pairs}"
+                + (f" and {len(same) - 4} more pairs" if len(same) > 4 else ""),
+                "an equation was written twice: remove one, and the unknown it was to determine.",
+            )
+
+    def scales(self, operator: Operator) -> None:
+        largest, _ = row_sizes(operator.entries.indptr, operator.entries.data)
+        held = largest[largest > 0]
+        if held.size and held.max() / held.min() > WIDE_SCALES:
+            small, big = (
+                int(np.argmin(np.where(largest > 0, largest, np.inf))),
+                int(largest.argmax()),
+            )
+            self.note(
+                "warning",
+                f"rows span {np.log10(held.max() / held.min()):.0f} decades: row {small} has "
+                f"entries up to {largest[small]:.1e}, row {big} up to {largest[big]:.1e}",
+                "bring the unknowns to comparable units: residuals see the large rows only.",
+            )
+
+    def parts(self, operator: Operator) -> None:
+        count, labels = connected_components(operator.entries, directed=False)
+        if count > 1:
+            sizes = np.bincount(labels)
+            self.note(
+                "note", f"{count} unconnected parts, of {sizes.min()} to {sizes.max()} unknowns"
+            )
+
+    def symmetry(self, operator: Operator, declared: Structure | None) -> Operator:
+        a = operator.entries
+        if not (sparse.tril(a, -1).count_nonzero() and sparse.triu(a, 1).count_nonzero()):
+            if sparse.tril(a, -1).count_nonzero() + sparse.triu(a, 1).count_nonzero():
+                self.note(
+                    "error" if declared is not None and declared.symmetric else "warning",
+                    "only one triangle is stored: as it stands the matrix is triangular",
+                    "if it is symmetric, give A + A.T − diag(A).",
+                )
+            elif declared is None:
+                return Operator(a, Structure.SYMMETRIC)
+            return operator
+        difference = abs(a - a.T)
+        size = float(difference.max())
+        if size == 0:
+            return Operator(a, Structure.SYMMETRIC)
+        largest = float(np.abs(a.data).max())
+        i, j = np.unravel_index(int(difference.tocsr().argmax()), a.shape)
+        words = (
+            f"entry ({i}, {j}) and ({j}, {i}) differ by {size:.1e}, the largest is {largest:.1e}"
+        )
+        if size <= 1e-6 * largest:
+            rounding = size <= SYMMETRY_TOLERANCE * largest
+            self.note(
+                "note" if rounding else "warning",
+                f"symmetric but for {'rounding' if rounding else 'a small part'}: {words}",
+                "" if rounding else "symmetrise with (A + A.T)/2 if it should be symmetric.",
+            )
+            return Operator(sparse.csr_array((a + a.T) / 2), Structure.SYMMETRIC)
+        if declared is not None and declared.symmetric:
+            self.note("error", f"declared {declared.value}, and not symmetric: {words}")
+        else:
+            self.note("note", f"not symmetric: {words}")
+        return operator
+
+    def definiteness(self, operator: Operator, declared: Structure | None) -> None:
+        if not operator.structure.symmetric:
+            return
+        wanted = declared is Structure.POSITIVE_DEFINITE
+        diagonal = operator.entries.diagonal()
+        low = np.flatnonzero(diagonal <= 0)
+        if low.size:
+            self.note(
+                "error" if wanted else "note",
+                f"not positive definite: {low.size} diagonal entries ≤ 0, at "
+                f"{self.where(low, operator.n)}",
+                "at an argmin y is no strict minimiser; declare Structure.SYMMETRIC otherwise.",
+            )
+            return
+        method = CG(Jacobi(), max_iterations=LANCZOS_STEPS).prepare(operator).method
+        b = np.random.default_rng(0).standard_normal((operator.n, 1))
+        attempt = method._solve(b, np.array([1e-14]))
+        if attempt.spectrum is not None and attempt.spectrum[0] > 0:
+            self.condition = attempt.spectrum[1] / attempt.spectrum[0]
+        if attempt.reason is Reason.NEGATIVE_CURVATURE:
+            self.note(
+                "error" if wanted else "note",
+                "not positive definite: a direction of curvature ≤ 0 was met after "
+                f"{attempt.iterations} steps of CG",
+                "at an argmin y is no strict minimiser; declare Structure.SYMMETRIC otherwise.",
+            )
+        elif wanted:
+            self.pivot(operator)
+
+    def pivot(self, operator: Operator) -> None:
+        solver: Solver = SuperLU()
+        try:
+            solver._prepare(Operator(operator, Structure.POSITIVE_DEFINITE), None)
+        except NotPositiveDefinite as error:
+            at = "" if error.unknown is None else f", at {self.where(error.unknown, operator.n)}"
+            self.note("error", f"not positive definite: a pivot ≤ 0{at}", error.fix)
+        except SparseImplicitError:
+            return  # what else is wrong with it the null vectors tell
+
+    def null_vectors(self, operator: Operator, b: Any) -> None:
+        self.space = space = null_space(operator)
+        if space.dimension == 0:
+            if not space.complete:
+                self.note("warning", f"null vectors could not be looked for: {space.how}")
+            return
+        localised = space.localised()
+        shown = [loads(v, self.blocks, self.grid) for v in localised.T[:4]]
+        more = "" if space.complete else " or more"
+        self.note(
+            "error",
+            f"singular: {space.dimension}{more} null vector{'s' if space.dimension > 1 else ''}: "
+            + "; ".join(shown),
+            _remedy(localised, space.dimension),
+        )
+        if b is not None:
+            self.fredholm(space, b, operator.n)
+
+    def fredholm(self, space: NullSpace, b: Any, n: int) -> None:
+        try:
+            rhs = checked_columns(b, n, "the right-hand side", "diagnose")
+        except SparseImplicitError as error:
+            self.note("error", error.what, error.fix)
+            return
+        size = float(np.linalg.norm(rhs))
+        part = float(np.linalg.norm(space.left.T @ rhs)) / size if size else 0.0
+        if part > 1e-10:
+            self.note(
+                "error",
+                f"no solution exists for b: a part {part:.1e} of it lies along the left null "
+                f"vector ({loads(space.left[:, 0], self.blocks, self.grid)})",
+                "take that part out of b (a mean value), or fix the gauge.",
+            )
+        else:
+            self.note(
+                "note",
+                "b has no part along the left null vectors: solutions exist, many of them",
+                "on_singular='min_norm' takes the one without a part in the null space.",
+            )
+
+
+def _remedy(localised: Array, dimension: int) -> str:
+    even = all(np.ptp(v[np.abs(v) > 1e-6]) <= 1e-6 for v in localised.T)
+    if even and np.count_nonzero(np.abs(localised[:, 0]) > 1e-6) > 1:
+        return "a constant is free: pin one unknown of each part, or fix its mean value."
+    if dimension > 1:
+        return f"{dimension} movements are free: fix as many unknowns, or add the missing term."
+    return "fix one of these unknowns, or add the term that determines it."
+
+
+def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
+    """Return pairs of rows that are multiples of each other, found by hashing the scaled rows."""
+    counts = np.diff(entries.indptr)
+    rows = np.flatnonzero(counts > 0)
+    first = entries.data[entries.indptr[rows]]
+    usable = rows[first != 0]
+    scale = np.ones(entries.shape[0])
+    scale[usable] = entries.data[entries.indptr[usable]]
+    scaled = entries.data / np.repeat(scale, counts)
+    # Two random sums over each row: equal for proportional rows, else with probability 0.
+    rng = np.random.default_rng(0)
+    first_key, second_key = (
+        _row_sums(scaled * rng.standard_normal(entries.shape[1])[entries.indices], entries)
+        for _ in range(2)
+    )
+    order = usable[np.lexsort((second_key[usable], first_key[usable]))]
+    here, there = order[:-1], order[1:]
+    same = counts[here] == counts[there]
+    for key in (first_key, second_key):
+        same &= np.isclose(key[here], key[there], rtol=1e-12, atol=0)
+    pairs = [(int(here[k]), int(there[k])) for k in np.flatnonzero(same)]
+    return [(min(i, j), max(i, j)) for i, j in pairs if _same_columns(entries, i, j)]
+
+
+def _same_columns(entries: Any, i: int, j: int) -> bool:
+    mine = entries.indices[entries.indptr[i] : entries.indptr[i + 1]]
+    theirs = entries.indices[entries.indptr[j] : entries.indptr[j + 1]]
+    return bool(np.array_equal(mine, theirs))
+
+
+def _row_sums(values: Array, entries: Any) -> Array:
+    return np.asarray(sparse.csr_array((values, entries.indices, entries.indptr)).sum(axis=1))

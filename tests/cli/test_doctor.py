@@ -1,0 +1,45 @@
+"""``doctor`` from the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sparseimplicit.cli.app import main
+from sparseimplicit.verify.zoo import laplacian
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(matrix, name="H.npz"):
+        sparse.save_npz(tmp_path / name, sparse.csr_array(matrix))
+        return str(tmp_path / name)
+
+    return save
+
+
+def test_sound(saved, capsys):
+    assert main(["doctor", saved(laplacian(20, 20, 1.0)), "--structure", "positive-definite"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_singular_with_a_right_hand_side(saved, tmp_path, capsys):
+    np.save(tmp_path / "b.npy", np.ones(400))
+    arguments = ["--rhs", str(tmp_path / "b.npy"), "--grid", "20x20", "--json"]
+    assert main(["doctor", saved(laplacian(20, 20)), *arguments]) == 1
+    record = json.loads(capsys.readouterr().out)
+    assert record["null_dimension"] == 1
+    assert any("no solution exists" in finding["what"] for finding in record["findings"])
+
+
+def test_not_what_was_declared(saved, capsys):
+    a = sparse.csr_array(np.array([[1.0, 2.0], [0.0, 1.0]]))
+    assert main(["doctor", saved(a), "--structure", "symmetric"]) == 1
+    assert "only one triangle" in capsys.readouterr().out
+
+
+def test_bad_input(saved, tmp_path, capsys):
+    assert main(["doctor", str(tmp_path / "none.npz")]) == 2
+    assert main(["doctor", saved(laplacian(3, 3)), "--grid", "three"]) == 2
+    assert "write it as 512x512" in capsys.readouterr().err
