@@ -269,13 +269,14 @@ def report(name, sample, records):
     }
     best = min(single, key=single.get)
     ratio = typical / single[best]
-    fits = auto["predicted_bytes"] / max(auto["bytes"], 1)
+    large = auto["predicted_bytes"] > 50 * 2**20  # less is lost among what was freed before
+    fits = f"{auto['predicted_bytes'] / max(auto['bytes'], 1):4.2f}" if large else "small"
     later = typical - auto["planning"]
     print(
         f"{name:<18} {sample.matrix.shape[0]:>8} {typical:8.3f} s by {auto['solver']:<12} "
         f"best {best:<13} {single[best]:8.3f} s  ratio {ratio:5.2f}  planning "
         f"{auto['planning']:6.3f} s  predicted/measured: time "
-        f"{auto['predicted_seconds'] / max(later, 1e-9):4.2f}, memory {fits:4.2f}"
+        f"{auto['predicted_seconds'] / max(later, 1e-9):4.2f}, memory {fits}"
     )
     parts = [
         f"{m} {single[m]:.3g}" if m in single else f"{m} {records[m]['failed']}"

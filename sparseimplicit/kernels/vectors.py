@@ -51,10 +51,17 @@ def _chunk(c: Any, n: Any) -> Any:
 def _dots_chunk(a: Any, b: Any, c: Any, partial: Any) -> None:
     first, last = _chunk(c, a.shape[0])
     if a.shape[1] == 1:
-        total = 0.0
-        for i in range(first, last):
-            total += a[i, 0] * b[i, 0]
-        partial[c, 0] = total
+        # Four sums side by side: one alone waits for each addition to end before the next.
+        s, t, u, v = 0.0, 0.0, 0.0, 0.0
+        whole = first + (last - first) // 4 * 4
+        for i in range(first, whole, 4):
+            s += a[i, 0] * b[i, 0]
+            t += a[i + 1, 0] * b[i + 1, 0]
+            u += a[i + 2, 0] * b[i + 2, 0]
+            v += a[i + 3, 0] * b[i + 3, 0]
+        for i in range(whole, last):
+            s += a[i, 0] * b[i, 0]
+        partial[c, 0] = (s + t) + (u + v)
     else:
         for i in range(first, last):
             for j in range(a.shape[1]):
@@ -65,13 +72,12 @@ def _dots_chunk(a: Any, b: Any, c: Any, partial: Any) -> None:
 def _step_chunk(alpha: Any, p: Any, q: Any, x: Any, r: Any, c: Any, partial: Any) -> None:
     first, last = _chunk(c, x.shape[0])
     if x.shape[1] == 1:
-        total, length = 0.0, alpha[0]
+        length = alpha[0]
         for i in range(first, last):
             x[i, 0] += length * p[i, 0]
-            left = r[i, 0] - length * q[i, 0]
-            r[i, 0] = left
-            total += left * left
-        partial[c, 0] = total
+        for i in range(first, last):
+            r[i, 0] -= length * q[i, 0]
+        _dots_chunk(r, r, c, partial)  # the chunk is still in cache
     else:
         for i in range(first, last):
             for j in range(x.shape[1]):
@@ -84,9 +90,14 @@ def _step_chunk(alpha: Any, p: Any, q: Any, x: Any, r: Any, c: Any, partial: Any
 @njit(inline="always")
 def _direction_chunk(beta: Any, z: Any, p: Any, c: Any) -> None:
     first, last = _chunk(c, p.shape[0])
-    for i in range(first, last):
-        for j in range(p.shape[1]):
-            p[i, j] = z[i, j] + beta[j] * p[i, j]
+    if p.shape[1] == 1:
+        length = beta[0]
+        for i in range(first, last):
+            p[i, 0] = z[i, 0] + length * p[i, 0]
+    else:
+        for i in range(first, last):
+            for j in range(p.shape[1]):
+                p[i, j] = z[i, j] + beta[j] * p[i, j]
 
 
 @njit(cache=True, nogil=True)
