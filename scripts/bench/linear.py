@@ -19,7 +19,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -160,34 +159,11 @@ def child(path, structure, nullspace, name, limit, repeats, pipe):
             with contextlib.suppress(Exception):  # libraries load, kernels come from their cache
                 (run if first == name else ours(first))(small, warm)
         pipe.send("ready")
-        times, facts, peak = [], {}, 0
         for _ in range(repeats):
-            seconds, facts, used = _watched(lambda: run(sample, b))
-            times.append(seconds)
-            peak = max(peak, used) if len(times) == 1 else peak
-            pipe.send({"times": times, "bytes": peak, **facts})
-            if times[0] > limit:
+            seconds, facts = run(sample, b)
+            pipe.send({"seconds": seconds, **facts})
+            if seconds > limit:
                 break
-
-
-def _watched(work):
-    """Return what work returns, and by how much the process grew meanwhile."""
-    from sparseimplicit.linear.memory import resident_bytes
-
-    before, peak, done = resident_bytes(), [0], threading.Event()
-
-    def watch():
-        while not done.wait(0.002):
-            peak[0] = max(peak[0], resident_bytes())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        seconds, facts = work()
-    finally:
-        done.set()
-        thread.join()
-    return seconds, facts, max(peak[0] - before, 0)
 
 
 def measure(path, sample, name, limit, patience, repeats=5):
@@ -199,17 +175,35 @@ def measure(path, sample, name, limit, patience, repeats=5):
     process.start()
     sender.close()
     record = {"failed": f"> {patience:.3g} s"}
-    try:
-        if receiver.poll(60.0) and receiver.recv() == "ready" and receiver.poll(patience):
-            record = receiver.recv()
-            while "times" in record and len(record["times"]) < repeats and receiver.poll(patience):
+    times, base, peak = [], 0, 0
+    with contextlib.suppress(EOFError):
+        if not receiver.poll(60.0) or receiver.recv() != "ready":
+            raise EOFError
+        base = _resident(process.pid)
+        deadline = time.monotonic() + patience
+        while len(times) < repeats and time.monotonic() < deadline:
+            if not times:
+                peak = max(peak, _resident(process.pid))
+            if receiver.poll(0.01):
                 record = receiver.recv()
-    except EOFError:
-        record = {"failed": "died"}
+                if "seconds" not in record:
+                    break
+                times.append(record.pop("seconds"))
+                deadline = time.monotonic() + patience
+    if times:
+        record |= {"times": times, "bytes": max(peak - base, 0)}
     if process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
     process.join()
     return record
+
+
+def _resident(pid):
+    """Return the bytes that a process holds, as seen from here: watching costs it nothing."""
+    with contextlib.suppress(OSError, IndexError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _guarded(*arguments):
@@ -271,12 +265,12 @@ def report(name, sample, records):
     ratio = typical / single[best]
     large = auto["predicted_bytes"] > 50 * 2**20  # less is lost among what was freed before
     fits = f"{auto['predicted_bytes'] / max(auto['bytes'], 1):4.2f}" if large else "small"
-    later = typical - auto["planning"]
+    alone = single.get(auto["solver"], typical)  # the plan's analysis is part of the solver's work
     print(
         f"{name:<18} {sample.matrix.shape[0]:>8} {typical:8.3f} s by {auto['solver']:<12} "
         f"best {best:<13} {single[best]:8.3f} s  ratio {ratio:5.2f}  planning "
         f"{auto['planning']:6.3f} s  predicted/measured: time "
-        f"{auto['predicted_seconds'] / max(later, 1e-9):4.2f}, memory {fits}"
+        f"{auto['predicted_seconds'] / alone:4.2f}, memory {fits}"
     )
     parts = [
         f"{m} {single[m]:.3g}" if m in single else f"{m} {records[m]['failed']}"

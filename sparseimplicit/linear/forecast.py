@@ -27,7 +27,7 @@ from .solvers.pardiso import Pardiso, PardisoAnalysis
 
 DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other method
 SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
-PART_STEPS: Final = 200
+PART_STEPS: Final = 100
 EFFORT: Final = 0.06  # of the time at stake that one more step of planning may cost
 WORTH: Final = 0.85  # a method is looked into if it could take less than this part of the best
 AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
@@ -183,12 +183,11 @@ class Forecast:
         nonzeros, size = self._nonzeros, self._part.operator.n
         least, setup = self._amg_at_best(), self.rates.classical * nonzeros
         held = 40 * nonzeros + CG_BYTES * self.n
-        if least > WORTH * best:
-            because = f"no faster, even with {AMG_LEAST} iterations a solve; not tried"
+        trials = 2.0 * size / self.n * best  # what trying both kinds would cost
+        if least > WORTH * best or best - least < 2.0 * trials:
+            because = f"hardly faster, even with {AMG_LEAST} iterations a solve; not tried"
             return [Candidate("cg+amg", least, held, because, at_least=True)]
-        # Its iterations grow a little with the size, most in space.
-        growth = 1.0 + 0.35 * np.log2(max(self._part.whole_radius / self._part.radius, 1.0))
-        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) / growth + 1.0, AMG_MOST))
+        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
         found = []
         for kind, name, peak in (("classical", "cg+amg", 1.3), ("aggregation", "cg+sa", 3.1)):
             trial = try_amg(self._part.operator, kind, self.rtol, limit)
@@ -196,6 +195,7 @@ class Forecast:
                 because = f"more than {limit} iterations on {size} of the unknowns"
                 found.append(Candidate(name, max(best, least), held, because, at_least=True))
                 continue
+            growth = self._growth(trial.iterations)
             seconds = nonzeros * (trial.setup + self.solves * growth * trial.cycles)
             because = (
                 f"{word}; about {growth * trial.iterations:.0f} iterations, "
@@ -238,7 +238,7 @@ class Forecast:
         """Return the direct methods that are installed and right for the structure."""
         names = []
         if available("pypardiso"):
-            names += ["pardiso+amd", "pardiso"]
+            names += ["pardiso+amd", "pardiso", "pardiso+single"]
         if available("sksparse") and self.operator.structure.symmetric:
             names += ["cholmod+amd", "cholmod+metis"]
         return [*names, "superlu"]
@@ -256,6 +256,10 @@ class Forecast:
                 least if analysed is None else Fill(0.8 * analysed.entries, analysed.operations)
             )
             bound = self._factored(name, at_best, "")
+            if name == "pardiso+single":  # not for speed: its refinement fails beyond 1e7
+                told = "float32, refined in float64: where memory is short"
+                found.append(self._factored(name, analysed or guess, told, at_least=True))
+                continue
             if bound.seconds > WORTH * min(best, _least(found)) or (name == "superlu" and found):
                 told = f"no faster, even with only {at_best.entries / 1e6:.1f}e6 entries"
                 found.append(self._factored(name, at_best, f"{told}; not analysed", at_least=True))
@@ -307,12 +311,14 @@ class Forecast:
             seconds = rates.factor * entries + arithmetic + solves * rates.solve * entries
             held = 11.0 * entries + 33.0 * nonzeros
         else:
-            ordering = rates.pardiso_dissection if name == "pardiso" else rates.pardiso_ordering
+            quick = name == "pardiso+amd"
+            ordering = rates.pardiso_ordering if quick else rates.pardiso_dissection
             # Minimum degree is quick for symmetric matrices alone.
-            ordering *= 1.0 if name == "pardiso" or sides == 1.0 else 6.0
+            ordering *= 6.0 if quick and sides == 2.0 else 1.0
             seconds = rates.pardiso_factor * entries + solves * rates.pardiso_solve * entries
             seconds += 0.5 * arithmetic
-            held = 9.0 * entries + 40.0 * nonzeros
+            half = 0.5 if name == "pardiso+single" else 1.0
+            held = 9.0 * half * entries + 40.0 * nonzeros
         return Candidate(name, ordering * nonzeros + seconds, int(held), because, **flags)
 
     def _analyse(self, name: str) -> Analysis | PardisoAnalysis | str | None:
@@ -351,15 +357,41 @@ class Forecast:
 
     def _general(self) -> list[Candidate]:
         nonzeros = self._nonzeros
-        steps = 60 * np.log(1 / self.rtol) / 18
+        found = self._banded()
+        found += self._direct(_least(found), "sparse LU")
+        found.append(self._gmres_with_amg(_least(found)))
+        # Its iterations grow with the grid; half a step from border to middle each is a guess.
+        steps = max(30.0, 0.5 * self._part.whole_radius) * np.log(1 / self.rtol) / 18
         ilu = (2e-6 + self.solves * steps * 4e-8) * nonzeros
         told = "GMRES, incomplete LU; iterations are a guess"
-        found = self._banded()
-        return [
-            *found,
-            *self._direct(_least(found), "sparse LU"),
-            Candidate("gmres+ilu", ilu, 300 * nonzeros, told),
-        ]
+        return [*found, Candidate("gmres+ilu", ilu, 300 * nonzeros, told)]
+
+    def _gmres_with_amg(self, best: float) -> Candidate:
+        """Try GMRES with smoothed aggregation on the part, if it could win."""
+        nonzeros, size, rates = self._nonzeros, self._part.operator.n, self.rates
+        # Both the hierarchy and its transpose, for adjoints.
+        least = 2.0 * rates.aggregation * nonzeros
+        least += self.solves * AMG_LEAST * (3.0 * rates.cycle * nonzeros + 2.0 * self._iteration)
+        held = 80 * nonzeros + 60 * 8 * self.n
+        if least > WORTH * best:
+            because = f"no faster, even with {AMG_LEAST} iterations a solve; not tried"
+            return Candidate("gmres+amg", least, held, because, at_least=True)
+        trial = try_amg(self._part.operator, "auto", self.rtol, AMG_MOST)
+        if trial is None:
+            because = f"more than {AMG_MOST} iterations on {size} of the unknowns"
+            return Candidate("gmres+amg", max(best, least), held, because, at_least=True)
+        growth = self._growth(trial.iterations)
+        seconds = nonzeros * (trial.setup + self.solves * growth * trial.cycles)
+        because = f"GMRES, AMG: {trial.iterations} iterations on {size} of the unknowns"
+        return Candidate("gmres+amg", seconds, held, because)
+
+    def _growth(self, iterations: int) -> float:
+        """By how much AMG's iterations grow from the part to the whole: not at all if they are few.
+
+        Of a part with 5 the whole has 5; with 8 at 20³ it has 15 at 64³ and 21 at 100³.
+        """
+        ratio = max(self._part.whole_radius / self._part.radius, 1.0)
+        return float(1.0 + 0.35 * np.log2(ratio) * np.clip((iterations - 4) / 4, 0.0, 1.0))
 
     def _products(self) -> Candidate:
         helped = self.operator.preconditioning_entries is not None

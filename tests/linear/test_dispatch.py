@@ -188,3 +188,21 @@ def test_a_choice_converts_to_plain_values():
 def test_fewer_than_one_solve_is_refused():
     with pytest.raises(ShapeError, match="solves must be 1 or more"):
         choose(laplacian(40, 40, 1.0), solves=0)
+
+
+def test_a_factor_that_does_not_fit_gives_way_to_one_in_float32():
+    pytest.importorskip("pypardiso", reason="pypardiso is not installed")
+    operator = Operator(sparse.csr_array(laplacian(300, 300, 1e-6)), SPD)
+    whole = choose(operator, rates=RATES)
+    single = next(c for c in whole.candidates if c.solver == "pardiso+single")
+    assert single.bytes < whole.candidates[0].bytes
+    x = np.random.default_rng(0).standard_normal(90_000)
+    b = operator.apply(x)
+    solution = si.linear.solve(operator, b, solver="pardiso+single")
+    assert np.linalg.norm(b - operator.apply(solution.value)) <= 1e-8 * np.linalg.norm(b)
+
+
+def test_a_large_nonsymmetric_matrix_weighs_gmres_with_amg():
+    choice = choose(convection_diffusion(300, 300), rates=Rates(pardiso_factor=1e-3, lu=1e-3))
+    assert choice.solver.label == "gmres+amg"
+    assert "iterations on" in choice.because

@@ -22,7 +22,7 @@ class SuperLU(Solver):
     ----------
     ordering : {"auto", "COLAMD", "MMD_AT_PLUS_A", "MMD_ATA", "NATURAL"}
         Column ordering. ``auto`` takes MMD_AT_PLUS_A for symmetric matrices, where it gives the
-        least fill, else COLAMD.
+        least fill, unless a pivot on the diagonal is impossible there; else COLAMD.
 
     Notes
     -----
@@ -38,10 +38,23 @@ class SuperLU(Solver):
         self.ordering = ordering
 
     def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
+        # A saddle has zeros on the diagonal: keeping pivots there takes minutes, not seconds.
+        entries = operator.entries
+        diagonal = entries.diagonal()
+        steady = operator.structure.symmetric and bool((diagonal > 0).all())
+        if operator.structure is Structure.POSITIVE_DEFINITE and not steady:
+            unknown = int(np.argmin(diagonal > 0))
+            raise NotPositiveDefinite(
+                f"the matrix is not positive definite: its diagonal entry {unknown} is "
+                f"{diagonal[unknown]:.3g}.",
+                unknown=unknown,
+                where="solver 'superlu', prepare",
+                fix="declare Structure.SYMMETRIC if it may be indefinite.",
+            )
         ordering = self.ordering
         if ordering == "auto":
-            ordering = "MMD_AT_PLUS_A" if operator.structure.symmetric else "COLAMD"
-        return _SuperLUFactor(operator, ordering)
+            ordering = "MMD_AT_PLUS_A" if steady else "COLAMD"
+        return _SuperLUFactor(operator, ordering, steady=steady)
 
 
 class _SuperLUFactor(PreparedMethod):
@@ -49,7 +62,7 @@ class _SuperLUFactor(PreparedMethod):
     analyses = 1
     factorizations = 1
 
-    def __init__(self, operator: Operator, ordering: str) -> None:
+    def __init__(self, operator: Operator, ordering: str, *, steady: bool) -> None:
         entries = operator.entries
         assert entries is not None  # noqa: S101 - held by `needs`
         where = "solver 'superlu', prepare"
@@ -64,11 +77,11 @@ class _SuperLUFactor(PreparedMethod):
             (entries.data, entries.indices.astype(np.int32), entries.indptr.astype(np.int32)),
             shape=entries.shape,
         )
-        options = {"SymmetricMode": True} if operator.structure.symmetric else {}
+        options = {"SymmetricMode": True} if steady else {}
         definite = operator.structure is Structure.POSITIVE_DEFINITE
         # Pivots on the diagonal alone are stable for a definite matrix, and their signs tell
         # whether it is one (Sylvester); an indefinite one needs others.
-        threshold = 0.0 if definite else 0.1 if operator.structure.symmetric else 1.0
+        threshold = 0.0 if definite else 0.1 if steady else 1.0
         try:
             self._factor = splu(
                 transpose, permc_spec=ordering, diag_pivot_thresh=threshold, options=options
