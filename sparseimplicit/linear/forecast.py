@@ -184,7 +184,7 @@ class Forecast:
         least, setup = self._amg_at_best(), self.rates.classical * nonzeros
         held = 40 * nonzeros + CG_BYTES * self.n
         trials = 2.0 * size / self.n * best  # what trying both kinds would cost
-        if least > WORTH * best or best - least < 2.0 * trials:
+        if least > WORTH * best or best - least < 3.0 * trials:
             because = f"hardly faster, even with {AMG_LEAST} iterations a solve; not tried"
             return [Candidate("cg+amg", least, held, because, at_least=True)]
         limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
