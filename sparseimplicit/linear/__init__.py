@@ -3,7 +3,7 @@
 from .contract import Attempt, Needs, PreparedMethod, PreparedSystem, Solver
 from .dispatch import Choice, Selection, choose, select
 from .doctor import Diagnosis, Finding, diagnose
-from .forecast import Candidate
+from .factorizations import Candidate
 from .ladder import Ladder, prepare, solve
 from .operator import Operator, Structure
 from .preconditioners import AMG, ILU, Jacobi, Lagged

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import MemoryBudgetExceeded, ShapeError
 from .contract import Solver
-from .forecast import Candidate, Forecast
+from .factorizations import Candidate
+from .forecast import Forecast
 from .memory import available_bytes
 from .operator import Operator
 from .rates import Rates

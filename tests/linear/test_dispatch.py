@@ -13,7 +13,7 @@ from sparseimplicit.errors import (
     StructureError,
 )
 from sparseimplicit.linear import Operator, Rates, Structure, SuperLU, choose
-from sparseimplicit.linear.forecast import fill_of
+from sparseimplicit.linear.factorizations import fill_of
 from sparseimplicit.linear.probe import Course
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 
@@ -116,7 +116,7 @@ def test_transposed_solve():
 
 
 def test_a_missing_backend_that_would_be_faster_is_said(monkeypatch):
-    monkeypatch.setattr("sparseimplicit.linear.forecast.available", lambda module: False)
+    monkeypatch.setattr("sparseimplicit.linear.factorizations.available", lambda module: False)
     choice = choose(Operator(laplacian(200, 200, 1e-4), SPD), solves=1000, rates=RATES)
     assert choice.solver.label == "superlu"
     assert "sparseimplicit[cholmod]" in choice.because
@@ -145,7 +145,7 @@ def test_the_plans_analysis_is_handed_on(backend, monkeypatch):
     module = {"pardiso": "pypardiso", "cholmod": "sksparse"}
     pytest.importorskip(module[backend], reason=f"{module[backend]} is not installed")
     monkeypatch.setattr(
-        "sparseimplicit.linear.forecast.available", lambda name: name == module[backend]
+        "sparseimplicit.linear.factorizations.available", lambda name: name == module[backend]
     )
     operator = Operator(laplacian(150, 150, 1e-6), SPD)
     choice = choose(operator, rates=RATES)
@@ -169,7 +169,7 @@ def test_what_is_over_budget_is_passed_over_aloud():
 
 def test_a_wide_choice_looks_into_no_method_that_has_lost(monkeypatch):
     """A well-conditioned matrix costs no analysis and no hierarchy."""
-    monkeypatch.setattr("sparseimplicit.linear.forecast.analysis_of", None)
+    monkeypatch.setattr("sparseimplicit.linear.factorizations.analysis_of", None)
     monkeypatch.setattr("sparseimplicit.linear.forecast.try_amg", None)
     choice = choose(Operator(laplacian(300, 300, 1.0), SPD), rates=RATES)
     assert choice.solver.label == "cg+jacobi"
