@@ -124,7 +124,7 @@ def choose(
     budget = available_bytes() if memory is None else int(memory)
     forecast = Forecast(operator, solves, rtol, rates)
     found = forecast.candidates()
-    candidates = tuple(sorted(found, key=lambda c: (not c.possible, c.at_least, c.seconds)))
+    candidates = tuple(sorted(found, key=lambda c: (not c.possible, c.at_least, c.ahead)))
     for candidate in candidates:
         if candidate.possible and candidate.bytes <= budget:
             because = candidate.because + _passed_over(candidate, candidates, budget)

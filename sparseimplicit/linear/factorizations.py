@@ -26,7 +26,7 @@ class Candidate:
 
     missing: it is impossible only for want of its backend. at_least: the figures are bounds from
     below, and no more was asked, since another method beats even these. analysis: what the plan
-    has already done of the method's work.
+    has already done of the method's work, in ``spent`` seconds of those predicted.
     """
 
     solver: str
@@ -37,6 +37,12 @@ class Candidate:
     missing: bool = False
     at_least: bool = False
     analysis: Any = field(default=None, repr=False, compare=False)
+    spent: float = 0.0
+
+    @property
+    def ahead(self) -> float:
+        """The seconds still to come: what the plan has spent on it is spent."""
+        return self.seconds - self.spent
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ class Factorizations:
             half = 0.5 if name == "pardiso+single" else 1.0
             held = 9.0 * half * entries + 40.0 * nonzeros
         seconds += ordering * nonzeros if ordered is None else ordered
-        return Candidate(name, seconds, int(held), because, **flags)
+        return Candidate(name, seconds, int(held), because, spent=ordered or 0.0, **flags)
 
     def _analyse(self, name: str) -> Analysis | PardisoAnalysis | str | None:
         """Return the symbolic analysis of a method, None if it has none, or why it failed."""
@@ -220,5 +226,5 @@ def _told(fill: Fill) -> str:
 
 
 def least_seconds(candidates: Iterable[Candidate]) -> float:
-    """Return the seconds of the quickest that is possible; infinity if none is."""
-    return min((c.seconds for c in candidates if c.possible), default=np.inf)
+    """Return the seconds still to come of the quickest that is possible; infinity if none is."""
+    return min((c.ahead for c in candidates if c.possible), default=np.inf)
