@@ -3,7 +3,8 @@
 Between Newton steps and outer steps a matrix changes a little, or a lot. The engine measures what
 a fresh preparation and an iteration with the old one cost, foretells the iterations from how much
 the matrix has changed and from how the last ones went, and takes the cheaper way. A wrong guess is
-noticed after a few iterations; what wrong guesses have cost may not pass a twentieth of all.
+noticed after a few iterations; once such guesses have cost a twenty-fifth of all the time, none is
+made until they no longer do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import NotConverged, NotPositiveDefinite, SparseImplicitError
+from ..errors import NotPositiveDefinite, SingularSystem
 from .contract import PreparedSystem, Solver
 from .operator import Array, Operator, Structure
 from .preconditioners import Lagged
@@ -132,7 +133,7 @@ class Sequence:
         in_vain = 0.0
         if limit:
             started = time.perf_counter()
-            answer = self._try(operator, b, rtol, transpose, limit, why)
+            answer = self._try(operator, b, rtol, strict, transpose, limit, why)
             spent = time.perf_counter() - started
             if answer is not None:
                 self._learn(answer.report.iterations, spent, change, rtol)
@@ -224,18 +225,26 @@ class Sequence:
             return 0, why
         wasted = sum(step.in_vain for step in self.steps)
         total = sum(s.prepare_seconds + s.solve_seconds + s.in_vain for s in self.steps)
-        if (
-            change > 1.5
-            and foretold > 0.3 * most
-            and wasted + TRIAL * self._iteration > WASTE * total
-        ):
+        risk = TRIAL * self._iteration if change > 1.5 and foretold > 0.3 * most else 0.0
+        if wasted + risk > WASTE * total:
             return 0, f"{why}; a trial could cost more than it may"
-        return int(most), why
+        # GMRES has no foresight: twice the forecast is enough to see that it was wrong.
+        return int(min(most, 2.0 * foretold + TRIAL)), why
 
     def _try(
-        self, operator: Operator, b: Array, rtol: float, transpose: bool, limit: int, why: str
+        self,
+        operator: Operator,
+        b: Array,
+        rtol: float,
+        strict: bool,
+        transpose: bool,
+        limit: int,
+        why: str,
     ) -> LinearSolution | None:
-        """Solve with the old preparation as preconditioner; None where it leads nowhere."""
+        """Solve with the old preparation as preconditioner; None where it leads nowhere.
+
+        A direction of negative curvature is an answer to those only who asked not to be strict.
+        """
         assert self._root is not None  # noqa: S101 - `_affordable` has looked
         lagged = Lagged(self._root)
         definite = operator.structure is Structure.POSITIVE_DEFINITE
@@ -249,9 +258,9 @@ class Sequence:
             system = krylov.prepare(operator, because=because)
             run = system.solve_adjoint if transpose else system.solve
             solution = run(b, rtol=rtol, strict=False)
-        except (NotConverged, NotPositiveDefinite, SparseImplicitError):
+        except (NotPositiveDefinite, SingularSystem):
             return None
-        curved = solution.report.reason is Reason.NEGATIVE_CURVATURE
+        curved = not strict and solution.report.reason is Reason.NEGATIVE_CURVATURE
         if not (solution.report.converged or curved):
             return None
         self.system = system

@@ -1,9 +1,12 @@
 """Sequences of matrices: what is reused, what is prepared, and that the answer is right anyway."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import sparse
 
+from sparseimplicit.errors import NotConverged, NotPositiveDefinite, ShapeError
 from sparseimplicit.linear import AMG, CG, Operator, Sequence, Structure, SuperLU
 from sparseimplicit.linear.sequence import TRIAL, foretold_iterations
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
@@ -62,7 +65,30 @@ def test_a_trial_in_vain_is_given_up_early_and_not_repeated_at_once():
     assert sequence.steps[-1].because == "the last trial was in vain"
     sequence._fresh, sequence._iteration = 1.0, 0.02
     sequence.solve(Operator(sparse.csr_array(1.02 * other), SPD), B)
+    assert "could cost more than it may" in sequence.steps[-1].because  # so much of it was in vain
+    sequence.steps.append(dataclasses.replace(step, prepare_seconds=1e3, in_vain=0.0))
+    sequence._fresh, sequence._iteration = 1.0, 0.02
+    sequence.solve(Operator(sparse.csr_array(1.03 * other), SPD), B)
     assert sequence.steps[-1].action == "reused"
+
+
+@pytest.mark.parametrize("solver", [SuperLU(), CG(AMG("classical"))])
+def test_an_indefinite_neighbour_is_no_answer(solver):
+    """Its diagonal is the old one's: the forecast is fooled, and CG meets negative curvature."""
+    sequence = begun(solver, laplacian(30, 30, 1.0))
+    a = laplacian(30, 30, 1.0)
+    diagonal = sparse.diags_array(a.diagonal())
+    indefinite = Operator(sparse.csr_array(diagonal + 2.0 * (a - diagonal)), SPD)
+    with pytest.raises((NotPositiveDefinite, NotConverged)):
+        sequence.solve(indefinite, B)
+
+
+def test_bad_input_does_not_cost_the_factor():
+    sequence = begun(SuperLU(), laplacian(30, 30, 1.0))
+    held = sequence.prepared
+    with pytest.raises(ShapeError):
+        sequence.solve(Operator(laplacian(30, 30, 1.1), SPD), B[:10])
+    assert sequence.prepared is held
 
 
 def test_foresight_gives_up_after_the_first_look():
