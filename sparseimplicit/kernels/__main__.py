@@ -20,7 +20,7 @@ def warm_up() -> float:
         column, one = np.zeros((n, 1)), np.ones(1)
         vectors.dots(column, column)
         vectors.step(one, column, column, column.copy(), column.copy())
-        vectors.direction(one, column, column.copy())
+        vectors.direction(one, column, column.copy(), column[:, 0])
         for dtype in (np.int32, np.int64):
             seven, three = 7 * np.arange(n + 1, dtype=dtype), 3 * np.arange(n + 1, dtype=dtype)
             tv.hessian_values(u, weight, 1.0, seven, np.empty(7 * n))

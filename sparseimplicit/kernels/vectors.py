@@ -3,6 +3,9 @@
 BLAS is not used for them: its threads spin on after a call and take the cores from the next
 parallel kernel (1.6 times the whole solve of a megapixel, measured), and its sums depend on their
 number. Here sums run over chunks of fixed size, then over the chunks in order.
+
+Kernels see C-ordered (n, k) arrays flat, and chunks as slices: a loop from 0 over contiguous
+numbers needs no test for negative indices, which would keep it from being vectorised (3 times).
 """
 
 from typing import Any, Final
@@ -17,6 +20,9 @@ Floats = NDArray[np.float64]
 CHUNK: Final = 8192
 
 
+NOTHING: Final = np.zeros(0)
+
+
 def dot(a: Floats, b: Floats) -> float:
     """Return aᵀ b for vectors."""
     return float(dots(a.reshape(-1, 1), b.reshape(-1, 1))[0])
@@ -24,113 +30,155 @@ def dot(a: Floats, b: Floats) -> float:
 
 def dots(a: Floats, b: Floats) -> Floats:
     """Return aⱼᵀ bⱼ for each column j of C-ordered (n, k); (k,)."""
-    partial = np.zeros((-(-a.shape[0] // CHUNK), a.shape[1]))
-    (_dots_parallel if a.shape[0] >= PARALLEL_ROWS else _dots)(a, b, partial)
+    n, k = a.shape
+    partial = np.zeros((-(-n // CHUNK), k))
+    (_dots_parallel if n >= PARALLEL_ROWS else _dots)(a.reshape(-1), b.reshape(-1), k, partial)
     return np.asarray(partial.sum(axis=0))
 
 
-def step(alpha: Floats, p: Floats, q: Floats, x: Floats, r: Floats) -> Floats:
-    """In place x += p α and r −= q α, column by column; return rⱼᵀ rⱼ."""
-    partial = np.zeros((-(-x.shape[0] // CHUNK), x.shape[1]))
-    run = _step_parallel if x.shape[0] >= PARALLEL_ROWS else _step
-    run(alpha, p, q, x, r, partial)
-    return np.asarray(partial.sum(axis=0))
+def step(
+    alpha: Floats, p: Floats, q: Floats, x: Floats, r: Floats, diagonal: Floats = NOTHING
+) -> tuple[Floats, Floats]:
+    """In place x += p α and r −= q α, column by column; return rⱼᵀ rⱼ and rⱼᵀ D rⱼ.
+
+    diagonal: that of D, (n,); without one the second result is 0.
+    """
+    n, k = x.shape
+    partial = np.zeros((2, -(-n // CHUNK), k))
+    run = _step_parallel if n >= PARALLEL_ROWS else _step
+    flat = [v.reshape(-1) for v in (p, q, x, r)]
+    run(alpha, flat[0], flat[1], flat[2], flat[3], diagonal, k, partial[0], partial[1])
+    squared, weighted = partial.sum(axis=1)
+    return squared, weighted
 
 
-def direction(beta: Floats, z: Floats, p: Floats) -> None:
-    """In place p = z + p β, column by column."""
-    (_direction_parallel if p.shape[0] >= PARALLEL_ROWS else _direction)(beta, z, p)
+def direction(beta: Floats, z: Floats, p: Floats, diagonal: Floats = NOTHING) -> None:
+    """In place p = D z + p β, column by column; without a diagonal D = I."""
+    run = _direction_parallel if p.shape[0] >= PARALLEL_ROWS else _direction
+    run(beta, z.reshape(-1), p.reshape(-1), diagonal, p.shape[1])
 
 
 @njit(inline="always")
-def _chunk(c: Any, n: Any) -> Any:
-    return c * CHUNK, min((c + 1) * CHUNK, n)
+def _rows(v: Any, k: Any, c: Any) -> Any:
+    """Return chunk c of a flat (n, k) array."""
+    return v[c * CHUNK * k : (c + 1) * CHUNK * k]
 
 
 @njit(inline="always")
-def _dots_chunk(a: Any, b: Any, c: Any, partial: Any) -> None:
-    first, last = _chunk(c, a.shape[0])
-    if a.shape[1] == 1:
+def _sum_of_products(a: Any, b: Any, k: Any, out: Any) -> None:
+    if k == 1:
         # Four sums side by side: one alone waits for each addition to end before the next.
         s, t, u, v = 0.0, 0.0, 0.0, 0.0
-        whole = first + (last - first) // 4 * 4
-        for i in range(first, whole, 4):
-            s += a[i, 0] * b[i, 0]
-            t += a[i + 1, 0] * b[i + 1, 0]
-            u += a[i + 2, 0] * b[i + 2, 0]
-            v += a[i + 3, 0] * b[i + 3, 0]
-        for i in range(whole, last):
-            s += a[i, 0] * b[i, 0]
-        partial[c, 0] = (s + t) + (u + v)
+        whole = a.size // 4
+        for i in range(whole):
+            s += a[4 * i] * b[4 * i]
+            t += a[4 * i + 1] * b[4 * i + 1]
+            u += a[4 * i + 2] * b[4 * i + 2]
+            v += a[4 * i + 3] * b[4 * i + 3]
+        for i in range(4 * whole, a.size):
+            s += a[i] * b[i]
+        out[0] = (s + t) + (u + v)
     else:
-        for i in range(first, last):
-            for j in range(a.shape[1]):
-                partial[c, j] += a[i, j] * b[i, j]
+        for i in range(a.size // k):
+            for j in range(k):
+                out[j] += a[i * k + j] * b[i * k + j]
 
 
 @njit(inline="always")
-def _step_chunk(alpha: Any, p: Any, q: Any, x: Any, r: Any, c: Any, partial: Any) -> None:
-    first, last = _chunk(c, x.shape[0])
-    if x.shape[1] == 1:
+def _weighted_square(r: Any, d: Any, k: Any, out: Any) -> None:
+    if k == 1:
+        s, t, u, v = 0.0, 0.0, 0.0, 0.0
+        whole = r.size // 4
+        for i in range(whole):
+            s += r[4 * i] * r[4 * i] * d[4 * i]
+            t += r[4 * i + 1] * r[4 * i + 1] * d[4 * i + 1]
+            u += r[4 * i + 2] * r[4 * i + 2] * d[4 * i + 2]
+            v += r[4 * i + 3] * r[4 * i + 3] * d[4 * i + 3]
+        for i in range(4 * whole, r.size):
+            s += r[i] * r[i] * d[i]
+        out[0] = (s + t) + (u + v)
+    else:
+        for i in range(d.size):
+            for j in range(k):
+                out[j] += r[i * k + j] * r[i * k + j] * d[i]
+
+
+@njit(inline="always")
+def _add(alpha: Any, p: Any, k: Any, x: Any) -> None:
+    """x += p α."""
+    if k == 1:
         length = alpha[0]
-        for i in range(first, last):
-            x[i, 0] += length * p[i, 0]
-        for i in range(first, last):
-            r[i, 0] -= length * q[i, 0]
-        _dots_chunk(r, r, c, partial)  # the chunk is still in cache
+        for i in range(x.size):
+            x[i] += length * p[i]
     else:
-        for i in range(first, last):
-            for j in range(x.shape[1]):
-                x[i, j] += alpha[j] * p[i, j]
-                left = r[i, j] - alpha[j] * q[i, j]
-                r[i, j] = left
-                partial[c, j] += left * left
+        for i in range(x.size // k):
+            for j in range(k):
+                x[i * k + j] += alpha[j] * p[i * k + j]
 
 
 @njit(inline="always")
-def _direction_chunk(beta: Any, z: Any, p: Any, c: Any) -> None:
-    first, last = _chunk(c, p.shape[0])
-    if p.shape[1] == 1:
+def _step_chunk(
+    alpha: Any, p: Any, q: Any, x: Any, r: Any, d: Any, k: Any, c: Any, squared: Any, weighted: Any
+) -> None:
+    left = _rows(r, k, c)
+    _add(alpha, _rows(p, k, c), k, _rows(x, k, c))
+    _add(-alpha, _rows(q, k, c), k, left)
+    _sum_of_products(left, left, k, squared[c])  # the chunk is still in cache
+    if d.size:
+        _weighted_square(left, _rows(d, 1, c), k, weighted[c])
+
+
+@njit(inline="always")
+def _direction_chunk(beta: Any, z: Any, p: Any, d: Any, k: Any) -> None:
+    if k == 1:
         length = beta[0]
-        for i in range(first, last):
-            p[i, 0] = z[i, 0] + length * p[i, 0]
+        if d.size:
+            for i in range(p.size):
+                p[i] = d[i] * z[i] + length * p[i]
+        else:
+            for i in range(p.size):
+                p[i] = z[i] + length * p[i]
     else:
-        for i in range(first, last):
-            for j in range(p.shape[1]):
-                p[i, j] = z[i, j] + beta[j] * p[i, j]
+        for i in range(p.size // k):
+            scale = d[i] if d.size else 1.0
+            for j in range(k):
+                p[i * k + j] = scale * z[i * k + j] + beta[j] * p[i * k + j]
 
 
 @njit(cache=True, nogil=True)
-def _dots(a: Any, b: Any, partial: Any) -> None:
+def _dots(a: Any, b: Any, k: Any, partial: Any) -> None:
     for c in range(partial.shape[0]):
-        _dots_chunk(a, b, c, partial)
+        _sum_of_products(_rows(a, k, c), _rows(b, k, c), k, partial[c])
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _dots_parallel(a: Any, b: Any, partial: Any) -> None:
+def _dots_parallel(a: Any, b: Any, k: Any, partial: Any) -> None:
     for c in prange(partial.shape[0]):
-        _dots_chunk(a, b, c, partial)
+        _sum_of_products(_rows(a, k, c), _rows(b, k, c), k, partial[c])
 
 
 @njit(cache=True, nogil=True)
-def _step(alpha: Any, p: Any, q: Any, x: Any, r: Any, partial: Any) -> None:
-    for c in range(partial.shape[0]):
-        _step_chunk(alpha, p, q, x, r, c, partial)
+def _step(
+    alpha: Any, p: Any, q: Any, x: Any, r: Any, d: Any, k: Any, squared: Any, weighted: Any
+) -> None:
+    for c in range(squared.shape[0]):
+        _step_chunk(alpha, p, q, x, r, d, k, c, squared, weighted)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _step_parallel(alpha: Any, p: Any, q: Any, x: Any, r: Any, partial: Any) -> None:
-    for c in prange(partial.shape[0]):
-        _step_chunk(alpha, p, q, x, r, c, partial)
+def _step_parallel(
+    alpha: Any, p: Any, q: Any, x: Any, r: Any, d: Any, k: Any, squared: Any, weighted: Any
+) -> None:
+    for c in prange(squared.shape[0]):
+        _step_chunk(alpha, p, q, x, r, d, k, c, squared, weighted)
 
 
 @njit(cache=True, nogil=True)
-def _direction(beta: Any, z: Any, p: Any) -> None:
-    for c in range(-(-p.shape[0] // CHUNK)):
-        _direction_chunk(beta, z, p, c)
+def _direction(beta: Any, z: Any, p: Any, d: Any, k: Any) -> None:
+    _direction_chunk(beta, z, p, d, k)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _direction_parallel(beta: Any, z: Any, p: Any) -> None:
-    for c in prange(-(-p.shape[0] // CHUNK)):
-        _direction_chunk(beta, z, p, c)
+def _direction_parallel(beta: Any, z: Any, p: Any, d: Any, k: Any) -> None:
+    for c in prange(-(-(p.size // k) // CHUNK)):
+        _direction_chunk(beta, _rows(z, k, c), _rows(p, k, c), _rows(d, 1, c), k)

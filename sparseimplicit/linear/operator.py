@@ -119,12 +119,12 @@ class Operator:
         """The assembled matrix to precondition from, or None."""
         return self.entries if self._precondition_from is None else self._precondition_from
 
-    def apply(self, v: Array) -> Array:
-        """Return A v for v of shape (n,) or (n, k)."""
+    def apply(self, v: Array, out: Array | None = None) -> Array:
+        """Return A v for v of shape (n,) or (n, k); in ``out``, C-ordered, where entries allow."""
         if self.entries is None:
             return _products(self.source.matvec, self.source.matmat, v)
         v = np.ascontiguousarray(v, dtype=np.float64)
-        out = np.empty_like(v)
+        out = np.empty_like(v) if out is None else out
         parts = (self.entries.indptr, self.entries.indices, self.entries.data)
         if v.ndim == 1 or v.shape[1] == 1:  # one column is four times faster as a vector
             csr.multiply(*parts, v.reshape(-1), out.reshape(-1))
@@ -149,7 +149,8 @@ class Operator:
 
     def as_linear_operator(self, *, transposed: bool = False) -> LinearOperator:
         """Return A (or Aᵀ) as scipy's LinearOperator."""
-        forward, backward = self.apply, self.apply_transpose
+        forward: Callable[[Array], Array] = self.apply
+        backward: Callable[[Array], Array] = self.apply_transpose
         if transposed:
             forward, backward = backward, forward
         return LinearOperator(

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ..errors import SingularSystem, StructureError
 from ..kernels.csr import row_sizes
+from ..kernels.vectors import NOTHING
 from .operator import Array, Operator
 
 
@@ -17,12 +18,14 @@ class PreparedPreconditioner(ABC):
     """A preconditioner made for one matrix.
 
     analysis : what a neighbouring matrix can take over, or None. factorizations : made here.
+    diagonal : of M⁻¹, where M is diagonal; else empty.
     """
 
     factorizations: int = 0
     bytes_estimate: int | None = None
     analysis: Any = None
     reused: str | None = None
+    diagonal: Array = NOTHING
 
     @abstractmethod
     def apply(self, r: Array) -> Array:

@@ -10,9 +10,10 @@ def arrays(n, k, count):
     return [rng.standard_normal((n, k)) for _ in range(count)]
 
 
+@pytest.mark.parametrize("diagonal", [vectors.NOTHING, np.linspace(1.0, 2.0, 137)], ids=len)
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("form", ["serial", "parallel", "python"])
-def test_against_the_twins(form, k):
+def test_against_the_twins(form, k, diagonal):
     def kernel(name):
         plain = getattr(vectors, f"_{name}")
         chosen = {"serial": plain, "parallel": getattr(vectors, f"_{name}_parallel")}
@@ -20,19 +21,22 @@ def test_against_the_twins(form, k):
 
     p, q, x, r = arrays(137, k, 4)
     partial = np.zeros((1, k))
-    kernel("dots")(p, q, partial)
+    kernel("dots")(p.reshape(-1), q.reshape(-1), k, partial)
     np.testing.assert_allclose(partial[0], twin.dots(p, q), rtol=1e-12)
 
     alpha = np.linspace(0.5, 2.0, k)
     x_expected, r_expected = twin.step(alpha, p, q, x, r)
-    partial[:] = 0.0
-    kernel("step")(alpha, p, q, x, r, partial)
+    partial, weighted = np.zeros((2, 1, k))
+    flat = [v.reshape(-1) for v in (p, q, x, r)]
+    kernel("step")(alpha, *flat, diagonal, k, partial, weighted)
     np.testing.assert_allclose(x, x_expected, rtol=1e-14)
     np.testing.assert_allclose(r, r_expected, rtol=1e-13)
     np.testing.assert_allclose(partial[0], twin.dots(r, r), rtol=1e-12)
+    scale = diagonal[:, None] if diagonal.size else 0.0
+    np.testing.assert_allclose(weighted[0], twin.dots(r, scale * r), rtol=1e-12)
 
-    expected = twin.direction(alpha, q, p)
-    kernel("direction")(alpha, q, p)
+    expected = twin.direction(alpha, scale * q if diagonal.size else q, p)
+    kernel("direction")(alpha, flat[1], flat[0], diagonal, k)
     np.testing.assert_allclose(p, expected, rtol=1e-14)
 
 
@@ -43,7 +47,8 @@ def test_sums_have_the_same_bits_in_parallel(monkeypatch, k):
     for limit in (1, 10**9):
         monkeypatch.setattr(vectors, "PARALLEL_ROWS", limit)
         x, r = a.copy(), b.copy()
-        results.append((vectors.dots(a, b), vectors.step(np.full(k, 0.3), b, a, x, r), x, r))
+        sums = vectors.step(np.full(k, 0.3), b, a, x, r, np.abs(a[:, 0]))
+        results.append((vectors.dots(a, b), *sums, x, r))
     for serial, parallel in zip(*results, strict=True):
         np.testing.assert_array_equal(serial, parallel)
 

@@ -31,11 +31,11 @@ class Jacobi(Preconditioner):
 
 class _Diagonal(PreparedPreconditioner):
     def __init__(self, inverse: Array) -> None:
-        self._inverse = inverse[:, None]
+        self.diagonal = inverse
         self.bytes_estimate = inverse.nbytes
 
     def apply(self, r: Array) -> Array:
         """Return r / |diag A|."""
-        return np.asarray(r * self._inverse)
+        return np.asarray(r * self.diagonal[:, None])
 
     apply_transpose = apply

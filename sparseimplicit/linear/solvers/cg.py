@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal
 
 from ...errors import NotPositiveDefinite, StructureError
-from ...kernels.vectors import direction, dots, step
+from ...kernels.vectors import NOTHING, direction, dots, step
 from ..contract import Attempt, Needs, PreparedMethod, Solver
 from ..operator import Array, Operator, Structure
 from ..preconditioning import Preconditioner, PreparedPreconditioner, prepared
@@ -97,6 +97,7 @@ class _ConjugateGradients(PreparedMethod):
         self._operator = operator
         self._preconditioner = preconditioner
         self._precondition = _identity if preconditioner is None else preconditioner.apply
+        self._diagonal = NOTHING if preconditioner is None else preconditioner.diagonal
         self._limit = limit
         if preconditioner is not None:
             self.factorizations = preconditioner.factorizations
@@ -110,9 +111,12 @@ class _ConjugateGradients(PreparedMethod):
 
     def _solve(self, b: Array, rtol: Array) -> Attempt:
         x, r = np.zeros_like(b), b.copy()
+        q = np.empty_like(b)
         z = self._precondition(r)
         p = z.copy()
         rho = dots(r, z)
+        # A diagonal M costs no pass of its own: it is applied on the way.
+        diagonal = self._diagonal
         size = dots(b, b)
         goal = rtol**2 * size
         # A finished column stops by steps of length 0, so that all columns share one product.
@@ -123,26 +127,26 @@ class _ConjugateGradients(PreparedMethod):
             return Attempt(value, iteration, reason, course.spectrum(), tuple(course.residuals))
 
         for iteration in range(1, self._limit + 1):
-            q = self._operator.apply(p)
+            q = self._operator.apply(p, out=q)
             curvature = dots(p, q)
             if (curvature[active] <= 0).any():
                 return attempt(x if iteration > 1 else z, Reason.NEGATIVE_CURVATURE)
             length = _ratio(rho, curvature, active)
-            left = step(length, p, q, x, r)
+            left, weighted = step(length, p, q, x, r, diagonal)
             course.stepped(length, float(np.max(left / size)))
             active &= left > goal
             if not active.any():
                 return attempt(x)
             if self._hopeless(course.residuals, float(rtol.min())):
                 return attempt(x, Reason.STAGNATED)
-            z = self._precondition(r)
-            rho, previous = dots(r, z), rho
+            z = r if diagonal.size else self._precondition(r)
+            rho, previous = weighted if diagonal.size else dots(r, z), rho
             if not np.isfinite(rho).all():
                 break
             if (rho[active] <= 0).any():  # an indefinite preconditioner
                 return attempt(x, Reason.NEGATIVE_CURVATURE)
             turn = _ratio(rho, previous, active)
-            direction(turn, z, p)
+            direction(turn, z, p, diagonal)
             course.turned(turn)
         return attempt(x, Reason.MAX_ITERATIONS)
 
