@@ -111,7 +111,8 @@ class Forecast:
         iterations than would carry news across the part, the whole needs as many.
         """
         part = self._part
-        course = run_cg(part.operator, PART_STEPS, self.rtol)
+        # Half of the way tells the rate.
+        course = run_cg(part.operator, PART_STEPS, float(np.sqrt(self.rtol)))
         if course is None or course.indefinite:
             return course, np.inf
         count = 1.1 * course.iterations(self.rtol)

@@ -75,7 +75,7 @@ class Rates:
 
     def iteration_of_cg(self, n: int, nonzeros: int, columns: int = 1) -> float:
         """Return the seconds of one iteration of CG with Jacobi's preconditioner."""
-        moved = 12.0 * nonzeros + (20.0 + 128.0 * columns) * n
+        moved = 12.0 * nonzeros + (20.0 + 104.0 * columns) * n
         held = 12.0 * nonzeros + 48.0 * n * columns
         spilled = np.clip(np.log(held / IN_CACHE) / np.log(OUT_OF_CACHE / IN_CACHE), 0.0, 1.0)
         return self.iteration + moved * float(
@@ -211,7 +211,7 @@ def _cg() -> dict[str, float]:
 
     def a_byte(operator: Operator, few: int, many: int) -> float:
         seconds = seconds_an_iteration(operator, few, many) - overhead
-        moved = 12.0 * int(operator.entries.nnz) + 148.0 * operator.n
+        moved = 12.0 * int(operator.entries.nnz) + 124.0 * operator.n
         return max(seconds, 0.0) / moved
 
     cached = max(a_byte(middle, 4, 24), 1e-12)
