@@ -1,8 +1,9 @@
 """Linear systems: a matrix, a solver, a prepared system, a solution with its report."""
 
 from .contract import Attempt, Needs, PreparedMethod, PreparedSystem, Solver
+from .diagnosis import Diagnosis, Finding
 from .dispatch import Choice, Selection, choose, select
-from .doctor import Diagnosis, Finding, diagnose
+from .doctor import diagnose
 from .factorizations import Candidate
 from .ladder import Ladder, prepare, solve
 from .operator import Operator, Structure

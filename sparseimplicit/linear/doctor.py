@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -10,9 +9,10 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import NotPositiveDefinite, SparseImplicitError
-from ..kernels.csr import row_sizes
+from ..kernels.csr import first_asymmetry, row_sizes
 from .checks import checked_columns
 from .contract import Solver
+from .diagnosis import Diagnosis, Finding
 from .loads import Blocks, loads
 from .nullspace import NullSpace, null_space
 from .operator import SYMMETRY_TOLERANCE, Array, Operator, Structure
@@ -21,58 +21,8 @@ from .reports import Reason
 from .solvers import CG, SuperLU
 
 LANCZOS_STEPS: Final = 80
-ILL_CONDITIONED: Final = 1e12
+ILL_CONDITIONED: Final = 1e10  # fewer than six of sixteen digits are left
 WIDE_SCALES: Final = 1e10  # largest over smallest row
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing found. severity: ``"error"``, ``"warning"`` or ``"note"``."""
-
-    severity: str
-    what: str
-    fix: str = ""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """All that was found of a matrix; ``str()`` is a report, the worst first.
-
-    condition: of the matrix with its diagonal brought to 1, a bound from below, where measured.
-    """
-
-    subject: str
-    findings: tuple[Finding, ...]
-    condition: float | None = None
-    null_space: NullSpace | None = None
-
-    @property
-    def sound(self) -> bool:
-        """Whether no error was found."""
-        return all(finding.severity != "error" for finding in self.findings)
-
-    def __str__(self) -> str:
-        """Return the report."""
-        lines = [self.subject]
-        if self.condition is not None:
-            lines.append(f"  condition number ≥ {self.condition:.2g} (diagonal brought to 1)")
-        order = ("error", "warning", "note")
-        for finding in sorted(self.findings, key=lambda f: order.index(f.severity)):
-            lines.append(f"  {finding.severity}: {finding.what}")
-            if finding.fix:
-                lines.append(f"    fix: {finding.fix}")
-        lines.append("  nothing is wrong with it" if self.sound else "")
-        return "\n".join(lines).rstrip()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the diagnosis as plain values."""
-        return {
-            "subject": self.subject,
-            "sound": self.sound,
-            "condition_at_least": self.condition,
-            "null_dimension": None if self.null_space is None else self.null_space.dimension,
-            "findings": [vars(finding) for finding in self.findings],
-        }
 
 
 def diagnose(
@@ -116,6 +66,7 @@ class _Examination:
         self.blocks, self.grid = blocks, grid
         self.findings: list[Finding] = []
         self.condition: float | None = None
+        self.examined = True
         self.space: NullSpace | None = None
 
     def of(self, matrix: Any, b: Any, declared: Structure | None) -> Diagnosis:
@@ -127,6 +78,7 @@ class _Examination:
             return self.diagnosis(f"matrix of shape {getattr(matrix, 'shape', None)}")
         subject = f"{operator.n} unknowns"
         if operator.entries is None:
+            self.examined = False
             self.note("note", "products alone: only entries can be examined")
             return self.diagnosis(subject)
         subject += f", {operator.entries.nnz} entries"
@@ -142,7 +94,11 @@ class _Examination:
         self.findings.append(Finding(severity, what, fix or ""))
 
     def diagnosis(self, subject: str) -> Diagnosis:
-        return Diagnosis(subject, tuple(self.findings), self.condition, self.space)
+        findings = tuple(self.findings)
+        return Diagnosis(subject, findings, self.examined, self.condition, self.space)
+
+    def conditioned(self, at_least: float) -> None:
+        self.condition = max(at_least, self.condition or 0.0)
 
     def where(self, unknowns: Any, n: int) -> str:
         vector = np.zeros(n)
@@ -209,21 +165,23 @@ class _Examination:
         size = float(difference.max())
         if size == 0:
             return Operator(a, Structure.SYMMETRIC)
+        meant = declared is not None and declared.symmetric
+        rounding = first_asymmetry(a.indptr, a.indices, a.data, SYMMETRY_TOLERANCE)[0] < 0
         largest = float(np.abs(a.data).max())
         i, j = np.unravel_index(int(difference.tocsr().argmax()), a.shape)
         words = (
             f"entry ({i}, {j}) and ({j}, {i}) differ by {size:.1e}, the largest is {largest:.1e}"
         )
         if size <= 1e-6 * largest:
-            rounding = size <= SYMMETRY_TOLERANCE * largest
+            # A matrix declared symmetric is refused by every solver if this is no rounding.
             self.note(
-                "note" if rounding else "warning",
+                "note" if rounding else "error" if meant else "warning",
                 f"symmetric but for {'rounding' if rounding else 'a small part'}: {words}",
                 "" if rounding else "symmetrise with (A + A.T)/2 if it should be symmetric.",
             )
             return Operator(sparse.csr_array((a + a.T) / 2), Structure.SYMMETRIC)
-        if declared is not None and declared.symmetric:
-            self.note("error", f"declared {declared.value}, and not symmetric: {words}")
+        if meant:
+            self.note("error", f"declared symmetric, and is not so: {words}")
         else:
             self.note("note", f"not symmetric: {words}")
         return operator
@@ -246,7 +204,7 @@ class _Examination:
         b = np.random.default_rng(0).standard_normal((operator.n, 1))
         attempt = method._solve(b, np.array([1e-14]))
         if attempt.spectrum is not None and attempt.spectrum[0] > 0:
-            self.condition = attempt.spectrum[1] / attempt.spectrum[0]
+            self.conditioned(attempt.spectrum[1] / attempt.spectrum[0])
         if attempt.reason is Reason.NEGATIVE_CURVATURE:
             self.note(
                 "error" if wanted else "note",
@@ -270,7 +228,17 @@ class _Examination:
     def null_vectors(self, operator: Operator, b: Any) -> None:
         self.space = space = null_space(operator)
         if space.dimension == 0:
+            if space.least is not None:
+                self.conditioned(1.0 / space.least)
+                if space.least * ILL_CONDITIONED < 1.0:
+                    self.note(
+                        "warning",
+                        f"nearly singular: condition number ≥ {1.0 / space.least:.1e}; of sixteen "
+                        f"digits an answer has {max(0.0, 15.7 + np.log10(space.least)):.0f} left",
+                        "add the term, or fix the unknown, that determines what is nearly free.",
+                    )
             if not space.complete:
+                self.examined = False
                 self.note("warning", f"null vectors could not be looked for: {space.how}")
             return
         localised = space.localised()

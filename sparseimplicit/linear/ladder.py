@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from .._optional import available
-from ..errors import MemoryBudgetExceeded, NotConverged, NotPositiveDefinite, SingularSystem
+from ..errors import (
+    MemoryBudgetExceeded,
+    NotConverged,
+    NotPositiveDefinite,
+    SingularSystem,
+    StructureError,
+)
 from .contract import PreparedSystem, Solver
 from .dispatch import Selection, choose, select
 from .nullspace import null_space
@@ -85,6 +91,13 @@ class Ladder:
         on_singular: str = "raise",
     ) -> None:
         check_policy(on_singular)
+        if on_singular != "raise" and operator.entries is None:
+            raise StructureError(
+                f"on_singular={on_singular!r} needs the entries of the matrix; this one gives "
+                "products alone.",
+                where="linear.solve",
+                fix="give a sparse matrix, or on_singular='raise'.",
+            )
         self.on_singular = on_singular
         self.operator = operator
         self.rtol = rtol
@@ -111,11 +124,11 @@ class Ladder:
             if self.on_singular == "min_norm" and not system.method.direct:
                 # A Krylov method finds one of the solutions and does not notice that it is one.
                 space = null_space(self.operator)
-                if space.dimension:
-                    raise SingularSystem("the matrix is singular.")
+                if space.dimension or not space.complete:
+                    raise SingularSystem("the matrix is singular, or may be so.")
             return solution, system
         except (SingularSystem, NotPositiveDefinite, NotConverged) as error:
-            if self.on_singular == "raise" or self.operator.entries is None:
+            if self.on_singular == "raise":
                 raise
             solver = Pardiso() if available("pypardiso") else SuperLU()
             try:

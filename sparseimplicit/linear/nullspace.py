@@ -25,7 +25,8 @@ class NullSpace:
 
     sizes : ‖Ã v‖ / ‖Ã‖ of each, measured with the matrix itself, rows and columns brought to
         size 1. complete : whether there are no more than these. how : how they were found, or why
-        none could be looked for.
+        none could be looked for. least : the smallest such size that is no null vector's, where
+        measured: ‖Ã⁻¹‖ ‖Ã‖ is at least its inverse.
     """
 
     right: Array
@@ -33,6 +34,7 @@ class NullSpace:
     sizes: Array
     complete: bool
     how: str
+    least: float | None = None
 
     @property
     def dimension(self) -> int:
@@ -95,6 +97,7 @@ def null_space(operator: Operator, *, most: int = 8) -> NullSpace:
         sizes[:count],
         count < min(most, n) or count == n,
         how,
+        float(sizes[count]) if count < sizes.size else None,
     )
 
 

@@ -8,6 +8,7 @@ be made while its predecessor still solves. Arrays are passed with indices from 
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from functools import lru_cache
 from typing import Any, Final
@@ -56,12 +57,20 @@ class Handle:
     kind : POSITIVE_DEFINITE, INDEFINITE or GENERAL
     ordering : 0 minimum degree, 2 nested dissection, 3 the same in parallel
     single : factorize in float32
+    wide : count in int64, for factors of 2³¹ entries or more; by default if A has so many
     """
 
     def __init__(
-        self, indptr: NDArray[Any], indices: NDArray[Any], kind: int, ordering: int, single: bool
+        self,
+        indptr: NDArray[Any],
+        indices: NDArray[Any],
+        kind: int,
+        ordering: int,
+        *,
+        single: bool = False,
+        wide: bool = False,
     ) -> None:
-        wide = indices.size > np.iinfo(np.int32).max
+        wide = wide or indices.size > np.iinfo(np.int32).max
         self._call = _library().pardiso_64 if wide else _library().pardiso
         self._integer: Any = np.int64 if wide else np.int32
         self._indptr = np.ascontiguousarray(indptr, dtype=self._integer)
@@ -70,6 +79,9 @@ class Handle:
         self._kind = kind
         self._n = indptr.size - 1
         self._memory = np.zeros(64, dtype=np.int64)
+        # Phases change what lies in memory: one at a time, whoever calls. Parameters, which they
+        # change too, go to each call as a copy of its own.
+        self._lock = threading.RLock()
         self.parameters = np.zeros(64, dtype=self._integer)
         given = {
             0: 1, ORDERING: ordering, REFINEMENTS: 0, FROM_ZERO: 1, SINGLE: int(single),
@@ -85,12 +97,17 @@ class Handle:
 
     def analyse(self, values: Array) -> None:
         """Order and analyse; values matter to the kinds that are scaled and matched."""
-        self._run(ANALYSE, 1, self._cast(values, self._unit(values)))
+        self.parameters = self._run(ANALYSE, 1, self._cast(values, self._unit(values)))
         self.entries = int(self.parameters[ENTRIES])
         self.operations = 1e6 * float(self.parameters[MFLOPS])
         kilobytes = self.parameters[[PEAK_OF_ANALYSIS, HELD_BY_ANALYSIS, HELD_BY_FACTOR]]
         peak, held, factor = (1024 * int(k) for k in kilobytes)
         self.bytes = max(peak, held + factor)
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether the counts of the analysis did not fit into int32."""
+        return self.entries < 0 or self.operations < 0
 
     @property
     def full(self) -> bool:
@@ -102,11 +119,11 @@ class Handle:
         slot, unit = self._free.pop(), self._unit(values)
         cast = self._cast(values, unit)
         try:
-            self._run(FACTORIZE, slot, cast)
+            told = self._run(FACTORIZE, slot, cast)
         except SparseImplicitError:
             self._free.append(slot)
             raise
-        return Factor(self, slot, cast, unit)
+        return Factor(self, slot, cast, unit, told)
 
     def _cast(self, values: Array, unit: float) -> NDArray[Any]:
         """Return the values as they are, or in float32 in units of the largest."""
@@ -126,37 +143,43 @@ class Handle:
         values: NDArray[Any],
         b: NDArray[Any] | None = None,
         x: NDArray[Any] | None = None,
-    ) -> None:
+        *,
+        transposed: bool = False,
+    ) -> NDArray[Any]:
+        """Run a phase; return the parameters as it left them."""
         columns = 1 if b is None else b.shape[1]
-        error = _pardiso(
-            self._call, self._memory, self.parameters, self._kind, self._integer, phase, slot,
-            (self._n, values, self._indptr, self._indices), columns, b, x,
-        )  # fmt: skip
+        parameters = self.parameters.copy()
+        # Symmetric kinds know one direction only.
+        parameters[TRANSPOSE] = 2 if transposed and self._kind == GENERAL else 0
+        with self._lock:
+            error = _pardiso(
+                self._call, self._memory, parameters, self._kind, self._integer, phase, slot,
+                (self._n, values, self._indptr, self._indices), columns, b, x,
+            )  # fmt: skip
         if error:
-            raise _failure(error, phase, self._kind, int(self.parameters[FAILED_AT]), self._n)
+            raise _failure(error, phase, self._kind, int(parameters[FAILED_AT]), self._n)
+        return parameters
 
 
 class Factor:
     """A factorization in one slot of a handle."""
 
-    def __init__(self, handle: Handle, slot: int, values: NDArray[Any], unit: float) -> None:
+    def __init__(
+        self, handle: Handle, slot: int, values: NDArray[Any], unit: float, told: NDArray[Any]
+    ) -> None:
         self._handle = handle
         self._unit = unit
         self._slot = slot
         self._values = values
-        p = handle.parameters
-        self.inertia = (int(p[POSITIVE]), int(p[NEGATIVE]))
-        self.perturbed = int(p[PERTURBED])
+        self.inertia = (int(told[POSITIVE]), int(told[NEGATIVE]))
+        self.perturbed = int(told[PERTURBED])
         weakref.finalize(self, _give_back, handle, slot)
 
     def solve(self, b: Array, *, transposed: bool) -> Array:
         """Return A⁻¹ b, or A⁻ᵀ b, for b (n, k)."""
         rhs = np.asfortranarray(b, dtype=self._handle._float)
         x = np.empty_like(rhs)
-        # Symmetric kinds know one direction only.
-        back = 2 if transposed and self._handle._kind == GENERAL else 0
-        self._handle.parameters[TRANSPOSE] = back
-        self._handle._run(SOLVE, self._slot, self._values, rhs, x)
+        self._handle._run(SOLVE, self._slot, self._values, rhs, x, transposed=transposed)
         return np.ascontiguousarray(x, dtype=np.float64) / self._unit
 
 

@@ -6,7 +6,7 @@ from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
 
 import sparseimplicit as si
-from sparseimplicit.errors import ConfigError, SingularSystem
+from sparseimplicit.errors import ConfigError, SingularSystem, StructureError
 from sparseimplicit.linear import Operator, Structure, diagnose
 from sparseimplicit.linear.loads import loads
 from sparseimplicit.linear.nullspace import null_space
@@ -143,6 +143,25 @@ def test_warnings_and_notes():
     assert "products alone" in whats(diagnose(aslinearoperator(laplacian(3, 3))), "note")
 
 
+def test_what_solvers_would_refuse_is_an_error():
+    nearly = laplacian(8, 8, 1.0).toarray()
+    nearly[3, 4] += 1e-9
+    assert "symmetric but for a small part" in whats(diagnose(nearly, structure=SPD), "error")
+
+
+def test_a_nearly_singular_matrix_is_warned_of():
+    diagnosis = diagnose(laplacian(20, 20, 3e-10))
+    assert "nearly singular" in whats(diagnosis, "warning")
+    assert "no error was found" in str(diagnosis)
+    assert 1e9 < diagnosis.condition <= 8.0 / 3e-10
+
+
+def test_nothing_is_called_sound_that_was_not_examined():
+    diagnosis = diagnose(aslinearoperator(laplacian(3, 3)))
+    assert not diagnosis.examined
+    assert "nothing is wrong" not in str(diagnosis)
+
+
 def test_definiteness_is_held_against_what_was_declared():
     a = laplacian(12, 12, 1.0)
     a[50, 50] = 0.1
@@ -229,3 +248,9 @@ def test_gradients_through_a_singular_hessian():
 def test_an_unknown_policy():
     with pytest.raises(ConfigError, match="on_singular='ignore'"):
         si.linear.solve(laplacian(3, 3, 1.0), np.ones(9), on_singular="ignore")
+
+
+@pytest.mark.parametrize("policy", ["min_norm", "damp"])
+def test_policies_need_entries(policy):
+    with pytest.raises(StructureError, match="products alone"):
+        si.linear.solve(aslinearoperator(laplacian(9, 9)), np.zeros(81), on_singular=policy)

@@ -2,13 +2,14 @@
 
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 from sparseimplicit.errors import NotPositiveDefinite, SingularSystem, StructureError
-from sparseimplicit.linear import Operator, Pardiso, Structure
+from sparseimplicit.linear import Operator, Pardiso, Structure, pardiso_api
 from sparseimplicit.linear.memory import resident_bytes
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 
@@ -130,3 +131,35 @@ def test_wide_indices():
     a.indptr, a.indices = a.indptr.astype(np.int64), a.indices.astype(np.int64)
     value = Pardiso().prepare(Operator(a, SPD)).solve(np.ones(400)).value
     np.testing.assert_allclose(value, np.ones(400), rtol=1e-10)
+
+
+def test_counts_beyond_int32_are_taken_in_int64(monkeypatch):
+    plain = pardiso_api._pardiso
+
+    def overflowing(call, memory, parameters, kind, integer, *rest):
+        error = plain(call, memory, parameters, kind, integer, *rest)
+        if integer is np.int32:
+            parameters[pardiso_api.ENTRIES] = -7
+        return error
+
+    monkeypatch.setattr(pardiso_api, "_pardiso", overflowing)
+    a = laplacian(20, 20, 1.0)
+    system = Pardiso().prepare(Operator(a, Structure.POSITIVE_DEFINITE))
+    assert system.analysis.handle.parameters.dtype == np.int64
+    assert 400 < system.analysis.handle.entries < 80_200
+    b = np.random.default_rng(0).standard_normal(400)
+    np.testing.assert_allclose(a @ system.solve(b).value, b, atol=1e-12)
+
+
+def test_threads_may_solve_forth_and_back_at_once():
+    a = convection_diffusion(40, 40)
+    system = Pardiso().prepare(a)
+    b = np.random.default_rng(0).standard_normal(1600)
+    exact = {False: system.solve(b).value, True: system.solve_adjoint(b).value}
+
+    def work(back):
+        run = system.solve_adjoint if back else system.solve
+        return max(np.abs(run(b).value - exact[back]).max() for _ in range(50))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert max(pool.map(work, (False, True))) < 1e-12

@@ -73,8 +73,12 @@ class Pardiso(Solver):
         refuse_empty_rows(entries, "solver 'pardiso', prepare")  # PARDISO would crash
         kind = KINDS[operator.structure]
         indptr, indices, values = _stored(entries, kind)
-        handle = Handle(indptr, indices, kind, ORDERINGS[self.ordering], self.single)
+        given = indptr, indices, kind, ORDERINGS[self.ordering]
+        handle = Handle(*given, single=self.single)
         handle.analyse(values)
+        if handle.overflowed:
+            handle = Handle(*given, single=self.single, wide=True)
+            handle.analyse(values)
         pattern = entries.indptr.copy(), entries.indices.copy()
         return PardisoAnalysis(self.ordering, self.single, kind, *pattern, handle)
 
