@@ -1,11 +1,12 @@
 """Linear systems: a matrix, a solver, a prepared system, a solution with its report."""
 
-from .contract import Attempt, Needs, PreparedMethod, PreparedSystem, Solver
+from .contract import PreparedSystem, Solver
 from .diagnosis import Diagnosis, Finding
 from .dispatch import Choice, Selection, choose, select
 from .doctor import diagnose
 from .factorizations import Candidate
 from .ladder import Ladder, prepare, solve
+from .method import Attempt, Needs, PreparedMethod
 from .operator import Operator, Structure
 from .preconditioners import AMG, ILU, Jacobi, Lagged
 from .preconditioning import Preconditioner, PreparedPreconditioner

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 import numpy as np
 
-from .contract import Attempt, PreparedMethod
+from .method import Attempt, PreparedMethod
 from .operator import Array, Operator
 from .preconditioning import PreparedPreconditioner
 from .reports import Reason

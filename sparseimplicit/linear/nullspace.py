@@ -10,7 +10,7 @@ from scipy import linalg, sparse
 
 from .._optional import available
 from ..errors import SparseImplicitError
-from .contract import PreparedMethod
+from .method import PreparedMethod
 from .operator import Array, Operator, Structure
 from .solvers import Pardiso, SuperLU
 

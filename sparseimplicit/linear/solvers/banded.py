@@ -10,8 +10,9 @@ from scipy.linalg.lapack import dgbtrf, dgbtrs, dpbtrf, dpbtrs
 
 from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
 from ...kernels.csr import fill_bands
-from ..contract import Attempt, Needs, PreparedMethod, Solver
+from ..contract import Solver
 from ..memory import available_bytes
+from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 
 

@@ -10,7 +10,8 @@ from scipy.linalg import eigvalsh_tridiagonal
 
 from ...errors import NotPositiveDefinite, StructureError
 from ...kernels.vectors import NOTHING, direction, dots, step
-from ..contract import Attempt, Needs, PreparedMethod, Solver
+from ..contract import Solver
+from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 from ..preconditioning import Preconditioner, PreparedPreconditioner, prepared
 from ..reports import Reason

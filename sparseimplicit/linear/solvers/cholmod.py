@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ...errors import StructureError
 from ...kernels.graph import column_counts
 from ..cholmod_api import Symbolic, analyse
-from ..contract import Attempt, Needs, PreparedMethod, Solver
+from ..contract import Solver
+from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 
 ORDERINGS: Final = ("default", "amd", "metis", "nesdis", "natural")

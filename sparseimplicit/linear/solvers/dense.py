@@ -9,8 +9,9 @@ import numpy as np
 import scipy.linalg
 
 from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
-from ..contract import Attempt, Needs, PreparedMethod, Solver
+from ..contract import Solver
 from ..memory import available_bytes
+from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 
 

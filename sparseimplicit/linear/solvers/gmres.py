@@ -7,8 +7,9 @@ from typing import ClassVar, Final
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from ..contract import Needs, PreparedMethod, Solver
+from ..contract import Solver
 from ..krylov import ColumnByColumn
+from ..method import Needs, PreparedMethod
 from ..operator import Array, Operator, norm
 from ..preconditioning import Preconditioner, prepared
 

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, minres
 
 from ...errors import NotPositiveDefinite, StructureError
-from ..contract import Needs, PreparedMethod, Solver
+from ..contract import Solver
 from ..krylov import ColumnByColumn
+from ..method import Needs, PreparedMethod
 from ..operator import Array, Operator, Structure, norm
 from ..preconditioning import Preconditioner, prepared
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ...errors import StructureError
 from ...kernels.csr import upper_triangle
-from ..contract import Attempt, Needs, PreparedMethod, Solver
+from ..contract import Solver
+from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 from ..pardiso_api import GENERAL, INDEFINITE, POSITIVE_DEFINITE, Factor, Handle
 from ..preconditioning import refuse_empty_rows

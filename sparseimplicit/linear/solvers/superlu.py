@@ -9,7 +9,8 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
-from ..contract import Attempt, Needs, PreparedMethod, Solver
+from ..contract import Solver
+from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 
 INT32_MOST: Final = int(np.iinfo(np.int32).max)

@@ -1,0 +1,151 @@
+"""Nothing that a method says of itself is believed: its residual and condition are measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SingularSystem
+from .checks import backend_errors
+from .method import Attempt, PreparedMethod
+from .operator import Array, Operator, column_norms, norm
+from .reports import Reason
+
+# Of the equilibrated matrix, ‖A‖ ‖A⁻¹z‖ √n / ‖z‖ for a random z above this proves it singular to
+# working precision: a condition number above 1e14 leaves no digit that one would call a gradient.
+SINGULAR_GROWTH: Final = 1e14
+MAX_REFINEMENTS: Final = 10
+
+
+class Probed:
+    """A method for a matrix, whose condition its first solve measures.
+
+    condition : a lower bound, once known. seconds : the method's own, in all solves so far.
+    """
+
+    def __init__(self, operator: Operator, method: PreparedMethod, label: str) -> None:
+        self.operator: Final = operator
+        self.method: Final = method
+        self.label: Final = label
+        self.condition: float | None = None
+        self.seconds = 0.0
+
+    def attempt(self, b: Array, rtol: Array, *, transposed: bool) -> Attempt:
+        """Run a direct method, its first time with one random column more to measure ‖A⁻¹‖.
+
+        ‖Ã‖ ‖Ã⁻¹z‖ / ‖z‖ is a lower bound of the condition number of the equilibrated Ã, which
+        units do not change. It costs one column of the first solve, and unmasks a singular matrix
+        that a factorization with a pivot of rounding size let pass: its residual can be small
+        while the answer is arbitrary along the null vector.
+        """
+        if self.condition is not None or not self.method.direct:
+            return self._timed(b, rtol, transposed)
+        rows, columns, size = self.operator.equilibration()
+        if transposed:
+            rows, columns = columns, rows
+        probe = rows * np.random.default_rng(0).standard_normal(self.operator.n)
+        length = norm(probe)
+        both = np.column_stack([b, probe / length])
+        attempt = self._timed(both, np.append(rtol, 1.0), transposed)
+        root = np.sqrt(self.operator.n)
+        growth = size * norm(columns * attempt.value[:, -1]) * (length / root)
+        self.condition = growth
+        if not growth * root <= SINGULAR_GROWTH or (
+            self.method.perturbed and not self._refinable(probe / length, transposed)
+        ):
+            raise SingularSystem(
+                "the matrix is singular to working precision: its condition number, rows and "
+                f"columns brought to size 1, is at least {growth:.1e}.",
+                where=f"solver '{self.label}'",
+                fix="fix the gauge (a pinned unknown, a mean value), or add the missing term; "
+                "si.linear.diagnose(A) names the null vectors; on_singular='min_norm' takes the "
+                "solution without them.",
+            )
+        return dataclasses.replace(attempt, value=np.ascontiguousarray(attempt.value[:, :-1]))
+
+    def _refinable(self, b: Array, transposed: bool) -> bool:
+        """Whether a random right-hand side can be solved for, with the pivots as they were made.
+
+        A singular matrix admits none: its residual keeps the part along the left null vector.
+        """
+        product = self.operator.apply_transpose if transposed else self.operator.apply
+        x = np.zeros_like(b)
+        for _ in range(MAX_REFINEMENTS):
+            left = b - product(x)
+            if norm(left) < 1e-6 / np.sqrt(self.operator.n):
+                return True
+            x += self._timed(left[:, None], np.ones(1), transposed).value[:, 0]
+        return False
+
+    def _timed(self, b: Array, rtol: Array, transposed: bool) -> Attempt:
+        started = time.perf_counter()
+        run = self.method._solve_adjoint if transposed else self.method._solve
+        result = run(b, rtol)
+        self.seconds += time.perf_counter() - started
+        return result
+
+
+class Refinement:
+    """Solve, recompute the residual, and solve for what is left while that helps."""
+
+    def __init__(self, probed: Probed, transposed: bool) -> None:
+        operator = probed.operator
+        self.probed = probed
+        self.transposed = transposed
+        self.apply: Callable[[Array], Array] = (
+            operator.apply_transpose if transposed else operator.apply
+        )
+        self.value: Array = np.zeros(0)
+        self.before = self.residual = 0.0
+        self.iterations = self.refinements = 0
+        self.reason = Reason.CONVERGED
+
+    def run(self, rhs: Array, rtol: float, first: Array | None) -> Refinement:
+        """Work on columns of norm 1; a zero column is its own answer."""
+        norms = column_norms(rhs)
+        unit = np.where(norms > 0, norms, 1.0)
+        b = rhs / unit
+        x = np.zeros_like(b) if first is None else first / unit
+        left = b.copy() if first is None else b - self.apply(x)
+        size = column_norms(left)
+        self.before = float(size.max(initial=0.0))
+        while (active := np.flatnonzero(~(size <= rtol))).size:
+            reason = self._improve(x, left[:, active], size[active], rtol, active)
+            # The products are recomputed from x: nothing a method says of itself is believed.
+            left_new = b - self.apply(x)
+            size_new = column_norms(left_new)
+            worse = ~(size_new <= 0.5 * size) & ~(size_new <= rtol)
+            left, size = left_new, size_new
+            if reason is not Reason.CONVERGED:
+                self.reason = reason
+            elif worse[active].any() or self.refinements >= MAX_REFINEMENTS:
+                self.reason = Reason.STAGNATED
+            if self.reason is not Reason.CONVERGED:
+                break
+            self.refinements += 1
+        self.residual = float(size.max(initial=0.0))
+        if self.residual <= rtol:
+            self.reason = Reason.CONVERGED
+        self.refinements = max(self.refinements - 1, 0)
+        self.value = x * unit
+        return self
+
+    def _improve(
+        self, x: Array, left: Array, size: Array, rtol: float, active: NDArray[np.intp]
+    ) -> Reason:
+        # 0.9: the recursive residual of a Krylov method drifts from the true one.
+        goal = np.minimum(0.9 * rtol / size, 0.5)
+        with backend_errors(f"solver '{self.probed.label}', solve"):
+            b = np.ascontiguousarray(left / size)
+            result = self.probed.attempt(b, goal, transposed=self.transposed)
+        self.iterations += result.iterations
+        if np.isfinite(result.value).all():
+            x[:, active] += result.value * size
+        elif result.reason is Reason.CONVERGED:
+            return Reason.STAGNATED
+        return result.reason
