@@ -11,18 +11,17 @@ import typer
 from ..errors import ConfigError
 from ..linear import diagnose
 from .files import declared_structure, read_array, read_matrix
+from .options import AsJson, MatrixFile, StructureName
 
 
 def doctor(
-    matrix: Annotated[Path, typer.Argument(help="A: .npz (scipy.sparse), .mtx, .npy.")],
+    matrix: MatrixFile,
     rhs: Annotated[
         Path | None, typer.Option(help="A right-hand side to hold against null vectors: .npy.")
     ] = None,
     grid: Annotated[str, typer.Option(help="Shape of the grid of unknowns, as 512x512.")] = "",
-    structure: Annotated[
-        str, typer.Option(help="What A should be: auto, general, symmetric, positive-definite.")
-    ] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    structure: StructureName = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with a matrix: where, and what to do about it.
 

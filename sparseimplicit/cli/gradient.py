@@ -21,6 +21,7 @@ from .files import (
     write_array,
     write_json,
 )
+from .options import RTol, StructureName
 
 
 def gradient(
@@ -37,10 +38,8 @@ def gradient(
     solver: Annotated[str, typer.Option(help="auto, or a solver: cholmod, superlu, cg+amg, …")] = (
         "auto"
     ),
-    rtol: Annotated[float, typer.Option(help="Bound on the true relative residual.")] = 1e-8,
-    structure: Annotated[
-        str, typer.Option(help="What you know of A: auto, general, symmetric, positive-definite.")
-    ] = "auto",
+    rtol: RTol = 1e-8,
+    structure: StructureName = "auto",
     on_singular: Annotated[
         str, typer.Option(help="If A is singular: raise, min_norm, or damp; the .json says which.")
     ] = "raise",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -14,25 +13,22 @@ from ..errors import ConfigError
 from ..linear import Operator, choose
 from ..linear.rates import cache_path, calibrate, machine
 from .files import declared_structure, read_matrix
+from .options import AsJson, MatrixFile, RTol, StructureName
 
 UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def plan(
-    matrix: Annotated[
-        Path, typer.Argument(help="A = ∂c/∂y, or the Hessian: .npz (scipy.sparse), .mtx, .npy.")
-    ],
+    matrix: MatrixFile,
     solves: Annotated[
         int, typer.Option(help="Right-hand sides that one preparation will serve.")
     ] = 1,
-    rtol: Annotated[float, typer.Option(help="Bound on the true relative residual.")] = 1e-8,
+    rtol: RTol = 1e-8,
     memory: Annotated[
         str, typer.Option(help="Budget, as 16G or 900M; by default what is available here.")
     ] = "",
-    structure: Annotated[
-        str, typer.Option(help="What you know of A: auto, general, symmetric, positive-definite.")
-    ] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    structure: StructureName = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Print which solver would be taken, and what each would cost: seconds and memory.
 

@@ -13,26 +13,21 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from .._optional import available
-from ..errors import ConfigError, SparseImplicitError
+from ..errors import ConfigError
 from ..files import write_atomically
-from ..kernels.graph import column_counts
-from .cholmod_api import analyse
-from .operator import Operator, Structure, csr_from_parts
-from .preconditioners import AMG, Jacobi
-from .solvers import CG, Cholmod, Pardiso, SuperLU
+from .calibration import measure
 
 log: Final = logging.getLogger(__name__)
-SPD: Final = Structure.POSITIVE_DEFINITE
+
+BUSY: Final = 0.15  # part of the cores' time that others may take from a measurement
 
 # Working sets of a CG iteration between which it goes from cache to main memory.
 IN_CACHE: Final = 8 * 2**20
@@ -87,13 +82,14 @@ class Rates:
 def rates() -> Rates:
     """Return the rates of this machine: from the cache, or else measured now and cached.
 
-    Where the cache cannot be written they are measured once in each process.
+    Where the cache cannot be written they are measured once in each process; what was measured
+    while others worked on the machine too is measured again, an hour later at the earliest.
     """
     path = cache_path()
-    known = _read(path)
-    if known is not None:
+    known, until = _read(path)
+    if known is not None and time.time() < until:
         return known
-    log.info("measuring this machine's rates, once: about a second; kept in %s", path)
+    log.info("measuring this machine's rates: about two seconds; kept in %s", path)
     return calibrate()
 
 
@@ -103,22 +99,30 @@ def calibrate() -> Rates:
     Notes
     -----
     Runs each method on a model matrix, two or three times, and takes the fastest. Other work on
-    the machine makes it look slower: calibrate when it is idle. What cannot be measured, for want
-    of a backend, keeps its default. Cost: one to two seconds.
+    the machine makes it look slower, which is noticed and said: calibrate when it is idle. What
+    cannot be measured, for want of a backend, keeps its default. Cost: one to two seconds.
     """
-    measured = Rates(**(_cg() | _cholmod() | _pardiso() | _superlu() | _amg() | _blas()))
+    found, busy = measure()
+    measured = Rates(**found)
+    if busy > BUSY:
+        known, _ = _read(cache_path())
+        if known is not None:  # other work only slows: the faster figure is the truer
+            kept = dataclasses.asdict(known)
+            faster = {k: min(v, kept[k]) for k, v in dataclasses.asdict(measured).items()}
+            measured = Rates(**faster)
+        log.warning(
+            "other processes took %.0f %% of the cores while this machine's rates were measured: "
+            "forecasts may be too long; run `sparseimplicit calibrate` when it is idle",
+            100 * busy,
+        )
     try:
-        text = json.dumps(measured_record(measured), indent=2) + "\n"
+        record = {"machine": machine(), "busy": busy, "rates": dataclasses.asdict(measured)}
+        text = json.dumps(record, indent=2) + "\n"
         write_atomically(cache_path(), lambda file: file.write(text.encode()))
     except ConfigError as error:
         log.warning("the rates of this machine cannot be kept: %s", error)
     rates.cache_clear()
     return measured
-
-
-def measured_record(measured: Rates) -> dict[str, Any]:
-    """Return the rates with the machine that they are of, as it is stored."""
-    return {"machine": machine(), "rates": dataclasses.asdict(measured)}
 
 
 def machine() -> dict[str, str]:
@@ -135,14 +139,16 @@ def cache_path() -> Path:
     return Path(root) / "sparseimplicit" / f"rates-{name}.json"
 
 
-def _read(path: Path) -> Rates | None:
+def _read(path: Path) -> tuple[Rates | None, float]:
+    """Return the rates kept, and the time until which they are good."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))["rates"]
-        known = Rates(**record)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        known = Rates(**record["rates"])
+        until = path.stat().st_mtime + 3600.0 if record["busy"] > BUSY else np.inf
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, damaged, or of another version: measured anew
+        return None, 0.0  # not there, damaged, or of another version: measured anew
     values = dataclasses.astuple(known)
-    return known if all(isinstance(v, float) and 0 < v < 1 for v in values) else None
+    return known if all(isinstance(v, float) and 0 < v < 1 for v in values) else None, until
 
 
 def _processor() -> str:
@@ -159,136 +165,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "none"
-
-
-def grid_laplacian(*shape: int) -> Operator:
-    """Return the 5- or 7-point Laplacian of a grid plus 0.01 I, which every method can take."""
-    n = int(np.prod(shape))
-    index = np.arange(n).reshape(shape)
-    columns, values = [index.ravel()], [np.full(n, 2.0 * len(shape) + 0.01)]
-    for axis in range(len(shape)):
-        for step in (-1, 1):
-            beside = np.roll(index, -step, axis=axis)
-            edge = [slice(None)] * len(shape)
-            edge[axis] = slice(0, 1) if step < 0 else slice(-1, None)
-            beside[tuple(edge)] = -1
-            columns.append(beside.ravel())
-            values.append(np.full(n, -1.0))
-    column, value = np.stack(columns, axis=1), np.stack(values, axis=1)
-    order = np.argsort(column, axis=1)
-    column, value = np.take_along_axis(column, order, 1), np.take_along_axis(value, order, 1)
-    inside = column >= 0
-    indptr = np.zeros(n + 1, dtype=np.int32)
-    np.cumsum(inside.sum(axis=1), out=indptr[1:])
-    entries = csr_from_parts(value[inside], column[inside].astype(np.int32), indptr, (n, n))
-    return Operator(entries, SPD)
-
-
-def _fastest(work: Callable[[], Any], repeats: int = 3) -> float:
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-def _cg() -> dict[str, float]:
-    def seconds_an_iteration(operator: Operator, few: int, many: int) -> float:
-        """Take the difference of two runs, which leaves out what is done once."""
-        b = np.random.default_rng(0).random((operator.n, 1))
-        tight = np.array([1e-300])
-        runs = [CG(Jacobi(), max_iterations=k).prepare(operator).method for k in (few, many)]
-        times = [_fastest(lambda run=run: run._solve(b, tight)) for run in runs]  # type: ignore[misc]
-        return max(times[1] - times[0], 1e-9) / (many - few)
-
-    small, middle, large = (
-        grid_laplacian(24, 24),
-        grid_laplacian(230, 230),
-        grid_laplacian(900, 900),
-    )
-    overhead = seconds_an_iteration(small, 5, 25)
-
-    def a_byte(operator: Operator, few: int, many: int) -> float:
-        seconds = seconds_an_iteration(operator, few, many) - overhead
-        moved = 12.0 * int(operator.entries.nnz) + 124.0 * operator.n
-        return max(seconds, 0.0) / moved
-
-    cached = max(a_byte(middle, 4, 24), 1e-12)
-    return {
-        "iteration": overhead,
-        "cached_byte": cached,
-        "byte": max(a_byte(large, 1, 5), cached),
-    }
-
-
-def _cholmod() -> dict[str, float]:
-    if not available("sksparse"):
-        return {}
-    operator = grid_laplacian(200, 200)
-    entries = operator.entries
-    try:
-        symbolic = analyse(entries, "amd")
-        counts = column_counts(entries.indptr, entries.indices, symbolic.order())
-        small = grid_laplacian(100, 100).entries
-        method = Cholmod("amd").prepare(operator)
-        b = np.ones((operator.n, 1))
-        return {
-            "ordering": _fastest(lambda: analyse(entries, "amd"), 2) / entries.nnz,
-            "dissection": _fastest(lambda: analyse(small, "metis"), 1) / small.nnz,
-            "factor": _fastest(lambda: symbolic.factorize(entries), 2) / float(counts.sum()),
-            "solve": _fastest(lambda: method.method._solve(b, np.ones(1))) / float(counts.sum()),
-        }
-    except SparseImplicitError as error:  # a CHOLMOD without METIS, or a broken one
-        log.warning("CHOLMOD could not be measured: %s", error)
-        return {}
-
-
-def _pardiso() -> dict[str, float]:
-    if not available("pypardiso"):
-        return {}
-    operator = grid_laplacian(200, 200)
-    nonzeros = operator.entries.nnz
-    try:
-        system = Pardiso("amd").prepare(operator)  # the first call loads the library
-        entries = float(system.analysis.handle.entries)
-        ordering = _fastest(lambda: Pardiso("amd").analyse(operator), 2)
-        b = np.ones((operator.n, 1))
-        return {
-            "pardiso_ordering": ordering / nonzeros,
-            "pardiso_dissection": _fastest(lambda: Pardiso().analyse(operator), 2) / nonzeros,
-            "pardiso_factor": _fastest(lambda: system.refresh(operator)) / entries,
-            "pardiso_solve": _fastest(lambda: system.method._solve(b, np.ones(1))) / entries,
-        }
-    except SparseImplicitError as error:
-        log.warning("PARDISO could not be measured: %s", error)
-        return {}
-
-
-def _superlu() -> dict[str, float]:
-    operator = grid_laplacian(160, 160)  # a factor beyond the caches
-    system = SuperLU().prepare(operator)
-    entries = (system.report.bytes_estimate or 1) / 24
-    b = np.ones((operator.n, 1))
-    return {
-        "lu": _fastest(lambda: SuperLU().prepare(operator), 1) / entries,
-        "lu_solve": _fastest(lambda: system.method._solve(b, np.ones(1))) / entries,
-    }
-
-
-def _amg() -> dict[str, float]:
-    operator = grid_laplacian(120, 120)
-    nonzeros = operator.entries.nnz
-    r = np.ones((operator.n, 1))
-    classical = AMG("classical").prepare(operator)
-    held = 12 * nonzeros / (classical.bytes_estimate or 1)
-    return {
-        "classical": _fastest(lambda: AMG("classical").prepare(operator), 2) / nonzeros,
-        "aggregation": _fastest(lambda: AMG("aggregation").prepare(operator), 2) / nonzeros,
-        "cycle": _fastest(lambda: classical.apply(r)) / nonzeros * held,
-    }
-
-
-def _blas() -> dict[str, float]:
-    a = np.ones((600, 600))
-    return {"flop": _fastest(lambda: a @ a) / (2.0 * 600**3)}

@@ -2,9 +2,14 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
+from sparseimplicit.linear import calibration
 from sparseimplicit.linear import rates as module
 from sparseimplicit.linear.rates import Rates, cache_path, rates
 
@@ -25,13 +30,18 @@ def measurements(monkeypatch):
     calls = []
 
     def measured():
-        calls.append(1)
-        return {"iteration": 1e-5 * (1 + len(calls))}
+        calls.append(0.0)
+        return {"iteration": 1e-5 * (1 + len(calls))}, calls[-1]
 
-    monkeypatch.setattr(module, "_cg", measured)
-    for name in ("_cholmod", "_superlu", "_amg", "_blas"):
-        monkeypatch.setattr(module, name, dict)
+    monkeypatch.setattr(module, "measure", measured)
     return calls
+
+
+@pytest.fixture
+def busy_machine(monkeypatch):
+    """Measure twice, others working all the time: 2e-5 s an iteration, then 1e-5 s."""
+    seconds = iter([2e-5, 1e-5])
+    monkeypatch.setattr(module, "measure", lambda: ({"iteration": next(seconds)}, 0.6))
 
 
 def test_a_calibration_measures_every_rate_and_keeps_it():
@@ -73,6 +83,30 @@ def test_where_nothing_can_be_written_they_last_as_long_as_the_process(
     assert rates() is rates()
     assert len(measurements) == 1
     assert "cannot be kept" in caplog.text
+
+
+def test_what_was_measured_on_a_busy_machine_is_said_and_measured_again(busy_machine, caplog):
+    assert rates().iteration == 2e-5
+    assert "took 60 % of the cores" in caplog.text
+    rates.cache_clear()
+    assert rates().iteration == 2e-5  # within the hour
+    os.utime(cache_path(), (0, 0))
+    rates.cache_clear()
+    assert rates().iteration == 1e-5
+
+
+def test_the_work_of_others_is_noticed(monkeypatch):
+    for name in ("_cholmod", "_pardiso", "_superlu", "_amg", "_blas"):
+        monkeypatch.setattr(calibration, name, dict)
+    monkeypatch.setattr(calibration, "_cg", lambda: time.sleep(0.5) or {})
+    spin = "import time; t = time.time()\nwhile time.time() < t + 5: pass"
+    workers = [subprocess.Popen([sys.executable, "-c", spin]) for _ in os.sched_getaffinity(0)]
+    time.sleep(0.3)
+    _, busy = calibration.measure()
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+    assert busy > 0.4
 
 
 def test_another_number_of_threads_is_another_machine(monkeypatch):
