@@ -58,6 +58,23 @@ def direction(beta: Floats, z: Floats, p: Floats, diagonal: Floats = NOTHING) ->
     run(beta, z.reshape(-1), p.reshape(-1), diagonal, p.shape[1])
 
 
+def cast(a: NDArray[Any], scale: float, out: NDArray[Any]) -> None:
+    """out = scale a, in the precision of out."""
+    (_cast_parallel if a.size >= PARALLEL_ROWS else _cast)(a, out.dtype.type(scale), out)
+
+
+@njit(cache=True, nogil=True)
+def _cast(a: Any, scale: Any, out: Any) -> None:
+    for i in range(out.size):
+        out[i] = scale * a[i]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _cast_parallel(a: Any, scale: Any, out: Any) -> None:
+    for i in prange(out.size):
+        out[i] = scale * a[i]
+
+
 @njit(inline="always")
 def _rows(v: Any, k: Any, c: Any) -> Any:
     """Return chunk c of a flat (n, k) array."""

@@ -1,0 +1,217 @@
+"""Blocks of neighbouring lines of a grid, each solved exactly, `LANES` of them side by side.
+
+A block is m lines of p points. Its unknowns are numbered point by point along the lines, so that
+its matrix is a band of m + 1 below the diagonal: factorized as L D Lᵀ without pivoting, stored by
+rows (1/d, l₁, l₂, …) with the lane innermost. Blocks of one tiling do not overlap; what they leave
+along their borders is for the other tiling, shifted by half a block.
+
+lines (groups, m, LANES): index of the first point of each line, −1 where the grid has no more; what
+is not there is solved as 1 · 0 = 0. links (links, 6): for each entry below the diagonal its line l,
+its distance below the diagonal, the coefficient array, the line l' of the column, whether that is
+one point back, and whether the coefficient stands at the column's point.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit, prange
+
+from . import PARALLEL_ROWS
+from .lanes import LANES, eliminate
+
+TINY: Final = 1e-6  # of the diagonal: a smaller pivot is rounding, and the diagonal takes its place
+RUN: Final = 32  # points that are brought from the grid into lanes at a time
+ASSEMBLED: Final = 4  # and points whose rows are filled at a time, which then lie in cache
+
+
+def factorize(
+    coefficients: Any, lines: Any, links: Any, points: int, stride: int, band: int, factor: Any
+) -> int:
+    """factor (groups, m p (band + 1) LANES) of all blocks of a tiling; returns pivots replaced."""
+    run = _factorize_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _factorize
+    return int(run(coefficients, lines, links, points, stride, band, factor))
+
+
+def solve(
+    factor: Any,
+    lines: Any,
+    points: int,
+    stride: int,
+    band: int,
+    damping: float,
+    add: bool,
+    r: Any,
+    x: Any,
+    scratch: Any,
+) -> None:
+    """x (+)= damping M⁻¹ r for the blocks of a tiling; scratch (tasks, m p LANES).
+
+    Tasks share out the groups; what a group does is the same whoever does it.
+    """
+    run = _solve_parallel if r.size >= PARALLEL_ROWS else _solve
+    run(factor, lines, points, stride, band, factor.dtype.type(damping), add, r, x, scratch)
+
+
+@njit(cache=True, nogil=True)
+def _assemble(coefficients, lines, links, first, last, stride, width, factor):  # type: ignore[no-untyped-def]
+    """Set the rows (a_ii, a_i,i−1, …) of the points from first to last to those of the matrix."""
+    m = lines.shape[0]
+    factor[first * m * width : last * m * width] = 0.0
+    for line in range(m):
+        for v in range(LANES):
+            start, to = lines[line, v], line * width + v
+            for at in range(first, last):
+                factor[np.uint64(at * m * width + to)] = (
+                    coefficients[0, np.uint64(start + at * stride)] if start >= 0 else 1.0
+                )
+    for link in range(links.shape[0]):
+        line, below, array, other, back, there = links[link]
+        for v in range(LANES):
+            start, column = lines[line, v], lines[other, v]
+            if start < 0 or column < 0:
+                continue
+            if there:
+                start = column - back * stride
+            to = line * width + below * LANES + v
+            for at in range(max(first, back), last):
+                factor[np.uint64(at * m * width + to)] = coefficients[
+                    array, np.uint64(start + at * stride)
+                ]
+
+
+@njit(cache=True, nogil=True)
+def _eliminate_row(factor, row, width, band, ones, scaled):  # type: ignore[no-untyped-def]
+    """Turn row (a_ii, a_i,i−1, …) into (1/d, l₁, l₂, …); returns how many pivots were replaced."""
+    here, reach = row * width, min(band, row)
+    for k in range(reach - 1, 0, -1):  # u_k = a_k − Σ_{j>k} u_j l(row − k, j − k)
+        eliminate(
+            factor, here + k * LANES, ones, 0, factor, here - k * width + LANES, LANES,
+            factor, here + (k + 1) * LANES, LANES, reach - k,
+        )  # fmt: skip
+    scaled[:] = factor[here : here + width]
+    for k in range(1, reach + 1):  # l_k = u_k / d
+        eliminate(factor, here + k * LANES, factor, here - k * width, ones, 0, 0, ones, 0, 0, 0)
+    eliminate(factor, here, ones, 0, scaled, LANES, LANES, factor, here + LANES, LANES, reach)
+    replaced = 0
+    for v in range(LANES):
+        pivot = factor[here + v]
+        if not pivot > TINY * scaled[v]:
+            pivot = scaled[v]
+            replaced += 1
+        factor[here + v] = 1.0 / pivot
+    return replaced
+
+
+@njit(cache=True, nogil=True)
+def _factorize_block(coefficients, lines, links, points, stride, band, factor):  # type: ignore[no-untyped-def]
+    """factor (m p (band + 1) LANES,) = L D Lᵀ of one group; returns the pivots replaced."""
+    m, width = lines.shape[0], (band + 1) * LANES
+    scaled, ones = np.zeros(width, factor.dtype), np.ones(LANES, factor.dtype)
+    replaced = 0
+    for first in range(0, points, ASSEMBLED):
+        last = min(first + ASSEMBLED, points)
+        _assemble(coefficients, lines, links, first, last, stride, width, factor)
+        for row in range(first * m, last * m):
+            replaced += _eliminate_row(factor, row, width, band, ones, scaled)
+    return replaced
+
+
+@njit(cache=True, nogil=True)
+def _factorize(coefficients, lines, links, points, stride, band, factor):  # type: ignore[no-untyped-def]
+    replaced = 0
+    for g in range(lines.shape[0]):
+        replaced += _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g])
+    return replaced
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _factorize_parallel(coefficients, lines, links, points, stride, band, factor):  # type: ignore[no-untyped-def]
+    replaced = np.zeros(lines.shape[0], np.int64)
+    for g in prange(lines.shape[0]):
+        replaced[g] = _factorize_block(
+            coefficients, lines[g], links, points, stride, band, factor[g]
+        )
+    return replaced.sum()
+
+
+@njit(cache=True, nogil=True)
+def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
+    """t[(at m + l) LANES + v] = r[lines[line, v] + at stride]."""
+    m = lines.shape[0]
+    for first in range(0, points, RUN):
+        last = min(first + RUN, points)
+        for line in range(m):
+            for v in range(LANES):
+                start = lines[line, v]
+                if start >= 0:
+                    for at in range(first, last):
+                        t[np.uint64((at * m + line) * LANES + v)] = r[
+                            np.uint64(start + at * stride)
+                        ]
+                else:
+                    for at in range(first, last):
+                        t[np.uint64((at * m + line) * LANES + v)] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _scatter(t, lines, points, stride, damping, add, x):  # type: ignore[no-untyped-def]
+    """x[lines[line, v] + at stride] (+)= damping t[(at m + l) LANES + v]."""
+    m = lines.shape[0]
+    for first in range(0, points, RUN):
+        last = min(first + RUN, points)
+        for line in range(m):
+            for v in range(LANES):
+                start = lines[line, v]
+                if start < 0:
+                    continue
+                if add:
+                    for at in range(first, last):
+                        x[np.uint64(start + at * stride)] += (
+                            damping * t[np.uint64((at * m + line) * LANES + v)]
+                        )
+                else:
+                    for at in range(first, last):
+                        x[np.uint64(start + at * stride)] = (
+                            damping * t[np.uint64((at * m + line) * LANES + v)]
+                        )
+
+
+@njit(cache=True, nogil=True)
+def _substitute(factor, rows, band, ones, t):  # type: ignore[no-untyped-def]
+    """t = (L D Lᵀ)⁻¹ t for one group."""
+    width = (band + 1) * LANES
+    for row in range(rows):
+        reach = min(band, row)
+        eliminate(
+            t, row * LANES, ones, 0, factor, row * width + LANES, LANES,
+            t, (row - 1) * LANES, -LANES, reach,
+        )  # fmt: skip
+    for row in range(rows - 1, -1, -1):  # the column below row's diagonal lies one row further each
+        reach = min(band, rows - 1 - row)
+        eliminate(
+            t, row * LANES, factor, row * width, factor, (row + 1) * width + LANES, width + LANES,
+            t, (row + 1) * LANES, LANES, reach,
+        )  # fmt: skip
+
+
+@njit(inline="always")
+def _solve_groups(factor, lines, points, stride, band, damping, add, r, x, first, tasks, t):  # type: ignore[no-untyped-def]
+    ones = np.ones(LANES, factor.dtype)
+    for g in range(first, lines.shape[0], tasks):
+        _gather(r, lines[g], points, stride, t)
+        _substitute(factor[g], lines.shape[1] * points, band, ones, t)
+        _scatter(t, lines[g], points, stride, damping, add, x)
+
+
+@njit(cache=True, nogil=True)
+def _solve(factor, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
+    _solve_groups(factor, lines, points, stride, band, damping, add, r, x, 0, 1, scratch[0])
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _solve_parallel(factor, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
+    tasks = scratch.shape[0]
+    for task in prange(tasks):
+        _solve_groups(
+            factor, lines, points, stride, band, damping, add, r, x, task, tasks, scratch[task]
+        )

@@ -1,0 +1,187 @@
+"""Kernels of grids against their twins, compiled, in parallel, and as plain Python."""
+
+import numba
+import numpy as np
+import pytest
+
+from sparseimplicit.kernels import lanes, lines, stencil, transfers
+from sparseimplicit.linear.grids import half_offsets, tiling, transfer
+from tests.reference import grid as twin
+
+GRIDS = {
+    "plane": ((1, 8, 9), (False,) * 3),
+    "odd plane": ((1, 9, 7), (False,) * 3),
+    "torus": ((1, 8, 10), (False, True, True)),
+    "odd torus": ((1, 9, 7), (False, True, True)),
+    "space": ((5, 6, 7), (False,) * 3),
+    "periodic space": ((6, 5, 4), (True,) * 3),
+    "line": ((1, 1, 12), (False,) * 3),
+}
+
+
+def problem(shape, wraps, diagonal_neighbours=True):
+    """Random positive definite coefficients, and their matrix."""
+    rng = np.random.default_rng(sum(shape))
+    n = int(np.prod(shape))
+    offsets = half_offsets(tuple(size > 1 for size in shape))
+    if not diagonal_neighbours:
+        offsets = tuple(o for o in offsets if sum(map(abs, o)) <= 1)
+    at = np.array(np.unravel_index(np.arange(n), shape))
+    c = -rng.random((len(offsets), n))
+    for k, offset in enumerate(offsets):
+        there = at + np.array(offset)[:, None]
+        for a in range(3):
+            if not wraps[a]:
+                c[k, (there[a] < 0) | (there[a] >= shape[a])] = 0.0
+    c[0] = 0.0
+    c[0] = 0.1 * rng.random(n) - twin.assembled(c, offsets, shape).sum(axis=1)
+    return c, offsets, twin.assembled(c, offsets, shape)
+
+
+def forms(module, name):
+    """The compiled kernel, the parallel one, and what they were compiled from."""
+    plain = getattr(module, f"_{name}")
+    return [plain, getattr(module, f"_{name}_parallel"), plain.py_func]
+
+
+@pytest.mark.parametrize("near", [True, False], ids=["27 points", "7 points"])
+@pytest.mark.parametrize("kind", GRIDS)
+def test_products_and_residuals(kind, near):
+    shape, wraps = GRIDS[kind]
+    c, offsets, matrix = problem(shape, wraps, near)
+    x, b = np.random.default_rng(1).standard_normal((2, matrix.shape[0]))
+    table, size = np.array(offsets), np.array(shape)
+    for multiply in forms(stencil, "multiply"):
+        out = np.empty_like(x)
+        multiply(c, table, size, x, out)
+        np.testing.assert_allclose(out, matrix @ x, atol=1e-13)
+    for residual in forms(stencil, "residual"):
+        out = np.empty_like(x)
+        residual(c, table, size, x, b, out)
+        np.testing.assert_allclose(out, b - matrix @ x, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_a_stencil_is_filled_from_its_matrix(kind):
+    shape, wraps = GRIDS[kind]
+    c, offsets, matrix = problem(shape, wraps)
+    slots = np.full(27, -1)
+    for k, (z, y, x) in enumerate(offsets):
+        slots[13 - (9 * z + 3 * y + x)] = -2
+        slots[13 + (9 * z + 3 * y + x)] = k
+    matrix.sort_indices()
+    steps = np.arange(27)
+    flat = ((steps // 9 - 1) * shape[1] + steps // 3 % 3 - 1) * shape[2] + steps % 3 - 1
+    for fill in forms(stencil, "fill"):
+        out = np.zeros_like(c)
+        failed = np.full((shape[0] * shape[1], 2), -1)
+        fill(matrix.indptr, matrix.indices, matrix.data, np.array(shape), slots, flat, out, failed)
+        assert (failed == -1).all()
+        np.testing.assert_array_equal(out, c)
+    slots[slots == len(offsets) - 1] = -1  # one offset is not expected
+    row, number = stencil.fill(
+        matrix.indptr, matrix.indices, matrix.data, np.array(shape), slots, np.zeros_like(c)
+    )
+    assert row >= 0
+    assert slots[number] == -1
+
+
+def steps_of(shape):
+    """Ways to coarsen: all axes, and one alone."""
+    all_axes = tuple(2 if size > 2 else 1 for size in shape)
+    return {all_axes, (1, 1, 2), (1, 2, 1) if shape[1] > 2 else (1, 1, 2)}
+
+
+def transfer_matrices(weights, t, shape, coarse, prolong, restrict):
+    n, points = int(np.prod(shape)), int(np.prod(coarse))
+    p, r = np.zeros((n, points)), np.zeros((points, n))
+    for j, e in enumerate(np.eye(points)):
+        column = np.zeros(n)
+        prolong(weights, t.reached, shape, coarse, t.steps, e, column)
+        p[:, j] = column
+    for j, e in enumerate(np.eye(n)):
+        column = np.empty(points)
+        restrict(weights, t.reached, shape, coarse, t.steps, e, column)
+        r[:, j] = column
+    return p, r
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["serial", "parallel", "python"])
+@pytest.mark.parametrize("kind", GRIDS)
+def test_transfers_and_galerkin_products(kind, form):
+    shape, wraps = GRIDS[kind]
+    for near in (True, False):
+        c, offsets, matrix = problem(shape, wraps, near)
+        for steps in steps_of(shape) if form < 2 else [(1, 1, 2)]:
+            t = transfer(offsets, steps, tuple(size > 1 for size in shape))
+            coarse = tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
+            size, coarser = np.array(shape), np.array(coarse)
+            weights = np.zeros((len(t.reached), int(np.prod(coarse))))
+            for odd, reach, parts in t.interpolation:
+                forms(transfers, "interpolate")[form](
+                    c, size, coarser, t.steps, odd, reach, parts, weights
+                )
+            p, r = transfer_matrices(
+                weights, t, size, coarser,
+                forms(transfers, "prolong")[form], forms(transfers, "restrict")[form],
+            )  # fmt: skip
+            np.testing.assert_array_equal(r, p.T)
+            if not any(wraps):
+                expected = twin.interpolation(matrix, shape, steps)
+                np.testing.assert_allclose(p, expected, atol=1e-13)
+            made = np.empty((len(t.coarse_offsets), weights.shape[1]))
+            forms(transfers, "coarsen")[form](
+                c, weights, size, coarser, t.steps, t.spread, t.gather, t.places, made
+            )
+            galerkin = twin.assembled(made, t.coarse_offsets, coarse).toarray()
+            np.testing.assert_allclose(galerkin, p.T @ (matrix @ p), atol=1e-12)
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["serial", "parallel", "python"])
+@pytest.mark.parametrize("kind", GRIDS)
+def test_blocks_of_lines_are_solved(kind, form):
+    shape, wraps = GRIDS[kind]
+    c, offsets, matrix = problem(shape, wraps)
+    r = np.random.default_rng(2).standard_normal(matrix.shape[0])
+    for axis in [a for a in range(3) if shape[a] > 1][: 1 if form == 2 else 3]:
+        size = tuple(1 if a == axis or shape[a] == 1 else 3 for a in range(3))
+        shift = tuple(s // 2 for s in size)
+        t = tiling(shape, offsets, axis, size, shift)
+        factor = np.empty(t.factor_shape)
+        replaced = forms(lines, "factorize")[form](
+            c, t.lines, t.links, t.points, t.stride, t.band, factor
+        )
+        assert replaced == 0
+        expected = twin.block_solve(matrix, shape, axis, size, shift, r)
+        for add in (False, True):
+            x = np.ones_like(r)
+            scratch = np.empty((2, t.rows * lanes.LANES))
+            forms(lines, "solve")[form](
+                factor, t.lines, t.points, t.stride, t.band, 0.5, add, r, x, scratch
+            )
+            np.testing.assert_allclose(x, 0.5 * expected + add, atol=1e-12)
+
+
+def test_a_pivot_that_is_rounding_gives_way_to_the_diagonal():
+    c = np.array([[1.0, 1.0, 1.0], [-1.0, 0.0, 0.0]])  # singular in its first two points
+    t = tiling((1, 1, 3), ((0, 0, 0), (0, 0, 1)), 2, (1, 1, 1), (0, 0, 0))
+    factor = np.empty(t.factor_shape)
+    assert lines.factorize(c, t.lines, t.links, t.points, t.stride, t.band, factor) == 1
+    assert np.isfinite(factor).all()
+
+
+@numba.njit
+def _eliminate(out, scale, a, b, count):
+    lanes.eliminate(out, 0, scale, 0, a, 0, lanes.LANES, b, 0, lanes.LANES, count)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 8])
+def test_compiled_lanes_do_what_their_body_says(count, dtype):
+    rng = np.random.default_rng(count)
+    a, b = rng.standard_normal((2, 8 * lanes.LANES)).astype(dtype)
+    scale, out = rng.standard_normal((2, lanes.LANES)).astype(dtype)
+    plain = out.copy()
+    lanes.eliminate(plain, 0, scale, 0, a, 0, lanes.LANES, b, 0, lanes.LANES, count)
+    _eliminate(out, scale, a, b, count)
+    np.testing.assert_allclose(out, plain, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-6)
