@@ -14,7 +14,8 @@ from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
 from .sequence import Sequence, Step
-from .solvers import CG, GMRES, MINRES, Banded, Cholmod, Dense, Pardiso, SuperLU
+from .solvers import CG, GMRES, MINRES, Banded, Cholmod, Dense, Multigrid, Pardiso, SuperLU
+from .stencil import StencilOperator
 
 __all__ = [
     "AMG",
@@ -34,6 +35,7 @@ __all__ = [
     "Ladder",
     "Lagged",
     "LinearSolution",
+    "Multigrid",
     "Needs",
     "Operator",
     "Pardiso",
@@ -48,6 +50,7 @@ __all__ = [
     "Sequence",
     "SolveReport",
     "Solver",
+    "StencilOperator",
     "Step",
     "Structure",
     "SuperLU",

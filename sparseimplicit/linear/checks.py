@@ -8,8 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MemoryBudgetExceeded, NonFinite, ShapeError, SparseImplicitError
-from .operator import Array
+from ..errors import (
+    MemoryBudgetExceeded,
+    NonFinite,
+    NotPositiveDefinite,
+    ShapeError,
+    SparseImplicitError,
+)
+from .operator import Array, Operator
 
 
 def check_rtol(rtol: float, where: str) -> None:
@@ -48,6 +54,21 @@ def checked_columns(b: Any, n: int, name: str, where: str) -> Array:
             fix="find where it was computed: a division, root or logarithm near 0, or a bad input.",
         )
     return rhs.reshape(n, -1) if n else rhs.reshape(0, rhs.shape[1] if rhs.ndim == 2 else 1)
+
+
+def refuse_indefinite_diagonal(operator: Operator, where: str) -> None:
+    """Raise NotPositiveDefinite at the first diagonal entry that is not positive."""
+    diagonal = operator.diagonal()
+    if diagonal is None or (diagonal > 0).all():
+        return
+    unknown = int(np.argmin(diagonal > 0))
+    raise NotPositiveDefinite(
+        f"the matrix is not positive definite: its diagonal entry {unknown} is "
+        f"{diagonal[unknown]:.3g}.",
+        unknown=unknown,
+        where=where,
+        fix="use 'minres' or a direct solver for an indefinite matrix.",
+    )
 
 
 @contextmanager

@@ -21,12 +21,14 @@ class Needs:
     definite : it wants a positive definite matrix, and finds out itself when it is not.
     entries : it wants the entries, not products alone.
     preconditioning_entries : it wants them, or those of a matrix to precondition from.
+    grid : it wants neighbours on a regular grid, and finds out itself whether they are.
     """
 
     structure: Structure = Structure.GENERAL
     definite: bool = False
     entries: bool = True
     preconditioning_entries: bool = False
+    grid: bool = False
 
 
 @dataclass(frozen=True)

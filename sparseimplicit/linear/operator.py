@@ -13,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import csr
+from .matrix_free import MatrixFree
 
 Array = NDArray[np.float64]
 
@@ -45,7 +46,8 @@ class Operator:
         when they are so already; int32 and int64 indices are kept) and must be finite.
     structure : Structure, optional
         Declared by the one who knows. Left out, it is found from the entries, exactly: symmetric
-        or general; a LinearOperator is then taken as general. Definiteness is never assumed:
+        or general; a LinearOperator is then taken as general, unless it is symmetric by
+        construction as `StencilOperator` is. Definiteness is never assumed:
         the factorization or the curvature of CG finds it out.
     grid : tuple of int, optional
         Shape of the regular grid whose points, in row-major order, are the unknowns.
@@ -87,6 +89,8 @@ class Operator:
                 precondition_from = matrix._precondition_from
             matrix = matrix.source
         _check_square(matrix)
+        if grid is None and isinstance(matrix, MatrixFree):
+            grid = matrix.grid
         self.grid = grid
         self.n = int(matrix.shape[0])
         if grid is not None and int(np.prod(grid)) != self.n:
@@ -97,7 +101,9 @@ class Operator:
             )
         self.entries = None if isinstance(matrix, LinearOperator) else canonical(matrix, structure)
         self.source = matrix if self.entries is None else self.entries
-        self.structure = _structure(self.entries, structure)
+        self.structure = _structure(
+            self.entries, structure, symmetric=isinstance(self.source, MatrixFree)
+        )
         self._precondition_from: Any = (
             None if precondition_from is None else canonical(precondition_from, None)
         )
@@ -121,10 +127,12 @@ class Operator:
 
     def apply(self, v: Array, out: Array | None = None) -> Array:
         """Return A v for v of shape (n,) or (n, k); in ``out``, C-ordered, where entries allow."""
-        if self.entries is None:
+        if self.entries is None and not isinstance(self.source, MatrixFree):
             return _products(self.source.matvec, self.source.matmat, v)
         v = np.ascontiguousarray(v, dtype=np.float64)
         out = np.empty_like(v) if out is None else out
+        if isinstance(self.source, MatrixFree):
+            return _multiplied(self.source, v, out)
         parts = (self.entries.indptr, self.entries.indices, self.entries.data)
         if v.ndim == 1 or v.shape[1] == 1:  # one column is four times faster as a vector
             csr.multiply(*parts, v.reshape(-1), out.reshape(-1))
@@ -146,6 +154,11 @@ class Operator:
                 where="Operator.apply_transpose",
                 fix="give the LinearOperator an `rmatvec`, or declare Structure.SYMMETRIC.",
             ) from error
+
+    def diagonal(self) -> Array | None:
+        """Return the diagonal, (n,); None where products alone are known."""
+        known = self.source if isinstance(self.source, MatrixFree) else self.entries
+        return None if known is None else np.asarray(known.diagonal())
 
     def as_linear_operator(self, *, transposed: bool = False) -> LinearOperator:
         """Return A (or Aᵀ) as scipy's LinearOperator."""
@@ -211,6 +224,15 @@ class Operator:
         """Name size, structure and storage."""
         stored = "products alone" if self.entries is None else f"{self.entries.nnz} entries"
         return f"Operator({self.n} unknowns, {stored}, {self.structure.value})"
+
+
+def _multiplied(matrix: MatrixFree, v: Array, out: Array) -> Array:
+    if v.ndim == 1 or v.shape[1] == 1:
+        matrix.multiply(v.reshape(-1), out.reshape(-1))
+    else:
+        for column in range(v.shape[1]):
+            out[:, column] = matrix.matvec(v[:, column])
+    return out
 
 
 def _decades(sizes: Array) -> float:
@@ -283,9 +305,12 @@ def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
     return entries
 
 
-def _structure(entries: sparse.csr_array | None, declared: Structure | None) -> Structure:
+def _structure(
+    entries: sparse.csr_array | None, declared: Structure | None, *, symmetric: bool
+) -> Structure:
     if entries is None:
-        return Structure.GENERAL if declared is None else declared
+        by_construction = Structure.SYMMETRIC if symmetric else Structure.GENERAL
+        return by_construction if declared is None else declared
     if declared is Structure.GENERAL:
         return declared
     row, column = csr.first_asymmetry(

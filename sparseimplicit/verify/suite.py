@@ -19,6 +19,7 @@ from ..errors import (
 )
 from ..linear import Operator, PreparedSystem, Solver, Structure
 from ..linear.operator import column_norms, norm
+from ..linear.stencil import stencil_of
 from .zoo import Specimen, laplacian, zoo
 
 RTOL: Final = 1e-8
@@ -62,9 +63,16 @@ def admits(solver: Solver, specimen: Specimen) -> bool:
         return False
     if specimen.declared is not None and specimen.declared is not specimen.structure:
         return False  # wrongly declared: an error is the right answer
+    if needs.grid and not _on_grid(specimen):
+        return False
     if needs.definite:
         return specimen.structure is Structure.POSITIVE_DEFINITE
     return specimen.structure.symmetric or not needs.structure.symmetric
+
+
+def _on_grid(specimen: Specimen) -> bool:
+    entries = None if specimen.products_only else Operator(specimen.matrix).entries
+    return entries is not None and stencil_of(entries, None) is not None
 
 
 def _specimen(solver: Solver, specimen: Specimen) -> Iterator[str]:
@@ -144,7 +152,8 @@ def _refresh(solver: Solver) -> Iterator[str]:
     system = solver.prepare(Operator(first, structure))
     b = np.random.default_rng(5).standard_normal(first.shape[0])
     systems = {"the system itself": (system, first)}
-    for name, matrix in (("equal pattern", same), ("more entries", wider), ("fewer", narrower)):
+    others = [("equal pattern", same), ("more entries", wider), ("fewer", narrower)]
+    for name, matrix in others[:1] if solver.needs.grid else others:
         systems[f"a matrix of {name}"] = (system.refresh(matrix), matrix)
     systems["the old system, afterwards"] = (system, first)
     for name, (prepared, matrix) in systems.items():

@@ -6,7 +6,8 @@ from .cholmod import Cholmod
 from .dense import Dense
 from .gmres import GMRES
 from .minres import MINRES
+from .multigrid import Multigrid
 from .pardiso import Pardiso
 from .superlu import SuperLU
 
-__all__ = ["CG", "GMRES", "MINRES", "Banded", "Cholmod", "Dense", "Pardiso", "SuperLU"]
+__all__ = ["CG", "GMRES", "MINRES", "Banded", "Cholmod", "Dense", "Multigrid", "Pardiso", "SuperLU"]

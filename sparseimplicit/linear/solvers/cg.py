@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import eigvalsh_tridiagonal
-
-from ...errors import NotPositiveDefinite, StructureError
-from ...kernels.vectors import NOTHING, direction, dots, step
+from ...errors import StructureError
+from ..checks import refuse_indefinite_diagonal
+from ..conjugate_gradients import ConjugateGradients
 from ..contract import Solver
-from ..method import Attempt, Needs, PreparedMethod
-from ..operator import Array, Operator, Structure
-from ..preconditioning import Preconditioner, PreparedPreconditioner, prepared
-from ..reports import Reason
-
-RITZ_STEPS: Final = 300  # later steps add little to the ends of the spectrum
+from ..method import Needs, PreparedMethod
+from ..operator import Operator, Structure
+from ..preconditioning import Preconditioner, prepared
 
 
 class CG(Solver):
@@ -71,141 +65,6 @@ class CG(Solver):
         return self.name if self.preconditioner is None else f"cg+{self.preconditioner.name}"
 
     def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
-        if operator.entries is not None:
-            diagonal = operator.entries.diagonal()
-            if not (diagonal > 0).all():
-                unknown = int(np.argmin(diagonal > 0))
-                raise NotPositiveDefinite(
-                    f"the matrix is not positive definite: its diagonal entry {unknown} is "
-                    f"{diagonal[unknown]:.3g}.",
-                    unknown=unknown,
-                    where=f"solver '{self.label}', prepare",
-                    fix="use 'minres' or a direct solver for an indefinite matrix.",
-                )
+        refuse_indefinite_diagonal(operator, f"solver '{self.label}', prepare")
         preconditioner = prepared(self.preconditioner, operator, analysis)
-        return _ConjugateGradients(operator, preconditioner, self.max_iterations, self.foresight)
-
-
-class _ConjugateGradients(PreparedMethod):
-    def __init__(
-        self,
-        operator: Operator,
-        preconditioner: PreparedPreconditioner | None,
-        limit: int,
-        foresight: int,
-    ) -> None:
-        self._foresight = foresight
-        self._operator = operator
-        self._preconditioner = preconditioner
-        self._precondition = _identity if preconditioner is None else preconditioner.apply
-        self._diagonal = NOTHING if preconditioner is None else preconditioner.diagonal
-        self._limit = limit
-        if preconditioner is not None:
-            self.factorizations = preconditioner.factorizations
-            self.bytes_estimate = preconditioner.bytes_estimate
-            self.analysis = preconditioner.analysis
-            self.reused = preconditioner.reused
-
-    def as_preconditioner(self) -> PreparedPreconditioner | None:
-        """Return the preconditioner that was made for this matrix."""
-        return self._preconditioner
-
-    def _solve(self, b: Array, rtol: Array) -> Attempt:
-        x, r = np.zeros_like(b), b.copy()
-        q = np.empty_like(b)
-        z = self._precondition(r)
-        p = z.copy()
-        rho = dots(r, z)
-        # A diagonal M costs no pass of its own: it is applied on the way.
-        diagonal = self._diagonal
-        size = dots(b, b)
-        goal = rtol**2 * size
-        # A finished column stops by steps of length 0, so that all columns share one product.
-        active = np.ones(b.shape[1], dtype=bool)
-        course = _Course()
-
-        def attempt(value: Array, reason: Reason = Reason.CONVERGED) -> Attempt:
-            return Attempt(value, iteration, reason, course.spectrum(), tuple(course.residuals))
-
-        for iteration in range(1, self._limit + 1):
-            q = self._operator.apply(p, out=q)
-            curvature = dots(p, q)
-            if (curvature[active] <= 0).any():
-                return attempt(x if iteration > 1 else z, Reason.NEGATIVE_CURVATURE)
-            length = _ratio(rho, curvature, active)
-            left, weighted = step(length, p, q, x, r, diagonal)
-            course.stepped(length, float(np.max(left / size)))
-            active &= left > goal
-            if not active.any():
-                return attempt(x)
-            if self._hopeless(course.residuals, float(rtol.min())):
-                return attempt(x, Reason.STAGNATED)
-            z = r if diagonal.size else self._precondition(r)
-            rho, previous = weighted if diagonal.size else dots(r, z), rho
-            if not np.isfinite(rho).all():
-                break
-            if (rho[active] <= 0).any():  # an indefinite preconditioner
-                return attempt(x, Reason.NEGATIVE_CURVATURE)
-            turn = _ratio(rho, previous, active)
-            direction(turn, z, p, diagonal)
-            course.turned(turn)
-        return attempt(x, Reason.MAX_ITERATIONS)
-
-    _solve_adjoint = _solve
-
-    def _hopeless(self, residuals: list[float], rtol: float) -> bool:
-        """Whether the rate of the last iterations will not do."""
-        k, span = len(residuals), self._foresight
-        if span == 0 or k % span or residuals[-1] <= 0.0:
-            return False
-        before = residuals[k - span - 1] if k > span else 1.0
-        rate = np.log(before / residuals[-1]) / span
-        return bool(rate <= 0.0 or k + np.log(residuals[-1] / rtol) / rate > self._limit)
-
-
-class _Course:
-    """What CG learns on its way: relative residuals, and the Lanczos matrix of its last column.
-
-    The eigenvalues of that matrix lie between those of M⁻¹A and near the ends of the spectrum.
-    Diagonal 1/αₖ + βₖ₋₁/αₖ₋₁, beside it √βₖ/αₖ. Source: Saad 2003, section 6.7.3.
-    """
-
-    def __init__(self) -> None:
-        self.residuals: list[float] = []
-        self._lengths: list[Array] = []
-        self._turns: list[Array] = []
-
-    def stepped(self, length: Array, squared_residual: float) -> None:
-        self.residuals.append(squared_residual**0.5)
-        if len(self._lengths) < RITZ_STEPS:
-            self._lengths.append(length)
-
-    def turned(self, turn: Array) -> None:
-        if len(self._turns) < RITZ_STEPS:
-            self._turns.append(turn)
-
-    def spectrum(self) -> tuple[float, float] | None:
-        """Return the smallest and the largest Ritz value; None before the first step."""
-        if not self._lengths:
-            return None
-        lengths = np.array(self._lengths)
-        column = int(np.argmax((lengths > 0).sum(axis=0)))
-        alpha = lengths[:, column]
-        alpha = alpha[: int((alpha > 0).sum())]
-        if not alpha.size:
-            return None
-        beta = np.array(self._turns)[: alpha.size - 1, column] if alpha.size > 1 else np.zeros(0)
-        if not (beta >= 0).all():  # an indefinite preconditioner
-            return None
-        diagonal = 1.0 / alpha
-        diagonal[1:] += beta / alpha[:-1]
-        ritz = eigvalsh_tridiagonal(diagonal, np.sqrt(beta) / alpha[:-1])
-        return float(ritz[0]), float(ritz[-1])
-
-
-def _identity(r: Array) -> Array:
-    return r
-
-
-def _ratio(a: Array, b: Array, active: NDArray[np.bool_]) -> Array:
-    return np.where(active, a / np.where(active, b, 1.0), 0.0)
+        return ConjugateGradients(operator, preconditioner, self.max_iterations, self.foresight)

@@ -1,0 +1,64 @@
+"""A hierarchy of grids as preconditioner: one V-cycle, in single precision where that will do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ..kernels.vectors import cast
+from .levels import build, cycle
+from .operator import Array
+from .preconditioning import PreparedPreconditioner
+from .stencil import StencilOperator
+
+FAR: Final = 1e10  # entries this far from 1 are brought there, for the range of float32
+
+
+class Hierarchy(PreparedPreconditioner):
+    """M⁻¹ = one V-cycle of black-box multigrid with overlapping blocks of lines as smoother.
+
+    Parameters
+    ----------
+    stencil : StencilOperator
+        Positive definite, of nearest neighbours.
+    double : bool
+        Keep it in float64, at twice the bytes. It is so anyhow where the diagonal spans more than
+        twenty decades, which float32 does not.
+
+    Notes
+    -----
+    Cost of the set-up: about four cycles. Source: Dendy 1982 (transfers); Schwarz 1870
+    (overlapping blocks); see `levels`.
+    """
+
+    factorizations = 1
+
+    def __init__(self, stencil: StencilOperator, *, double: bool = False) -> None:
+        diagonal = stencil.diagonal()
+        largest, least = float(diagonal.max()), float(diagonal.min())
+        usual = least > 1.0 / FAR and largest < FAR
+        self._unit = 1.0 if usual else 2.0 ** round(np.log2(largest))
+        precise = double or least < largest / FAR**2
+        self.levels: Final = build(
+            stencil.shape3,
+            stencil.offsets,
+            stencil.coefficients,
+            self._unit,
+            np.float64 if precise else np.float32,
+        )
+        self.bytes_estimate = sum(level.bytes for level in self.levels)
+
+    def apply(self, r: Array) -> Array:
+        """Return one V-cycle on each column of r."""
+        finest, out = self.levels[0], np.empty_like(r)
+        for k in range(r.shape[1]):
+            cast(np.ascontiguousarray(r[:, k]), 1.0, finest.b)
+            cycle(self.levels)
+            if r.shape[1] == 1:
+                cast(finest.x, 1.0 / self._unit, out.reshape(-1))
+            else:
+                out[:, k] = finest.x / self._unit
+        return out
+
+    apply_transpose = apply

@@ -1,0 +1,261 @@
+"""Symmetric matrices on regular grids, by the coefficients of their stencil; found in CSR, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..errors import NonFinite, ShapeError
+from ..kernels import stencil as kernels
+from .grids import CENTRE, Offset, half_offsets, three
+from .matrix_free import MatrixFree
+
+Array = NDArray[np.float64]
+
+SAMPLED: Final = 64  # rows that are looked at to guess the grid
+
+
+class StencilOperator(MatrixFree):
+    """A on a grid: a_ij = c_k(i) for j = i + offset k, and the same for a_ji; never assembled.
+
+    Parameters
+    ----------
+    coefficients : array, shape (K, ny, nx), (K, nz, ny, nx) or (K, nx)
+        In float64, C-ordered arrays are shared, not copied. Array k couples each point with the
+        one at offset k from it, both ways.
+    offsets : K tuples of int
+        As many numbers each as the grid has axes; the first all zero, and of each other offset
+        and its mirror image only one. Five points on a plane are (0, 0), (0, 1), (1, 0).
+    periodic : bool or a tuple of bool, one an axis
+        Where it is so, the last points of an axis couple with the first; elsewhere what would
+        reach beyond the border has to be 0.
+
+    Raises
+    ------
+    ShapeError
+        If shapes and offsets do not fit, or a coupling reaches beyond a border.
+    NonFinite
+
+    Notes
+    -----
+    Cost of a product: 8 K + 16 bytes a point from and to memory. The same bits for any number of
+    threads.
+    """
+
+    def __init__(
+        self,
+        coefficients: Any,
+        offsets: Iterable[tuple[int, ...]],
+        *,
+        periodic: bool | tuple[bool, ...] = False,
+        _checked: bool = False,
+    ) -> None:
+        given = np.ascontiguousarray(coefficients, dtype=np.float64)
+        told = [tuple(int(step) for step in offset) for offset in offsets]
+        self.grid = tuple(given.shape[1:])
+        _check_offsets(given, told)
+        self.offsets: Final = tuple(three_axes(offset) for offset in told)
+        n = int(np.prod(self.grid))
+        super().__init__(n)
+        self.coefficients: Final[Array] = given.reshape(len(told), n)
+        self.shape3: Final = three(self.grid)
+        wraps = (periodic,) * len(self.grid) if isinstance(periodic, bool) else tuple(periodic)
+        if not (_checked or np.isfinite(given).all()):
+            raise NonFinite("a coefficient is NaN or infinite.", where="StencilOperator")
+        _check_borders(given, told, wraps)
+        self._offsets: Final = np.array(self.offsets)
+        self._shape: Final = np.array(self.shape3)
+
+    def multiply(self, v: Array, out: Array) -> Array:
+        """out = A v for contiguous v (n,) and out (n,)."""
+        kernels.multiply(self.coefficients, self._offsets, self._shape, v, out)
+        return out
+
+    def diagonal(self) -> Array:
+        """Return the diagonal, (n,)."""
+        return np.asarray(self.coefficients[0])
+
+    def assemble(self) -> sparse.csr_array:
+        """Return A as CSR; couplings of 0 are left out."""
+        n = self.shape[0]
+        number = np.arange(n).reshape(self.shape3)
+        rows: list[NDArray[np.int64]] = []
+        columns: list[NDArray[np.int64]] = []
+        values: list[Array] = []
+        for k, offset in enumerate(self.offsets):
+            c = self.coefficients[k]
+            other = np.roll(number, tuple(-step for step in offset), axis=(0, 1, 2)).ravel()
+            kept = np.flatnonzero(c) if k else np.arange(n)
+            for here, there in ((kept, other[kept]), (other[kept], kept))[: 2 if k else 1]:
+                rows.append(here)
+                columns.append(there)
+                values.append(c[kept])
+        parts = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        return sparse.csr_array(sparse.coo_array(parts, shape=(n, n)))
+
+
+def three_axes(offset: tuple[int, ...]) -> Offset:
+    """Return an offset in (z, y, x)."""
+    full = (0,) * (3 - len(offset)) + offset
+    return full[0], full[1], full[2]
+
+
+def is_near(stencil: StencilOperator) -> bool:
+    """Whether each point couples with its nearest neighbours alone, diagonal ones included."""
+    return all(max(map(abs, offset)) <= 1 for offset in stencil.offsets)
+
+
+def stencil_of(entries: sparse.csr_array, grid: tuple[int, ...] | None) -> StencilOperator | None:
+    """Return a symmetric matrix by its stencil, None where it is none on that grid.
+
+    Without a grid, one is guessed from the distances of columns in some rows. Every entry is then
+    compared: each has to couple neighbours, couplings that a border cuts off have to be missing or
+    to go round it. Cost: one pass over the entries.
+    """
+    n = entries.shape[0]
+    for shape in [three(grid)] if grid is not None else _guesses(entries):
+        if int(np.prod(shape)) == n:
+            found = _filled(entries, shape)
+            if found is not None:
+                kept = [size for size in shape if size > 1] if grid is None else list(grid)
+                return _unchecked(found, kept)
+    return None
+
+
+def _guesses(entries: sparse.csr_array) -> list[tuple[int, int, int]]:
+    """Return shapes of grids that fit the distances of columns from the diagonal."""
+    n, indptr = entries.shape[0], entries.indptr
+    if n < 2:
+        return []
+    sampled = np.linspace(n // 3, 2 * n // 3, SAMPLED).astype(np.int64)
+    found = [entries.indices[indptr[i] : indptr[i + 1]].astype(np.int64) - i for i in sampled]
+    distances = np.unique(np.concatenate([d[d > 1] for d in found]))
+    if not distances.size:
+        return []
+    # Distances come in clusters around multiples of a row and of a plane.
+    width = [int(d) for d in distances[:3] if d > 2]
+    widths = [w for w in dict.fromkeys([*width, *(w + 1 for w in width)]) if n % w == 0]
+    largest = int(distances[-1])
+    shapes: list[tuple[int, int, int]] = []
+    for nx in widths:
+        if largest <= nx + 1:
+            shapes.append((1, n // nx, nx))
+            continue
+        planes = (largest, largest - nx, largest - nx - 1, largest - 1)
+        shapes += [
+            (n // plane, plane // nx, nx)
+            for plane in planes
+            if plane > 0 and plane % nx == 0 and n % plane == 0
+        ]
+    return shapes
+
+
+def _filled(
+    entries: sparse.csr_array, shape: tuple[int, int, int]
+) -> tuple[Array, tuple[Offset, ...], tuple[int, int, int]] | None:
+    """Fill the coefficients; offsets that the first look missed are added until none is left."""
+    axes = (shape[0] > 1, shape[1] > 1, shape[2] > 1)
+    every = half_offsets(axes)
+    used = [CENTRE, *_sampled(entries, shape, every)]
+    while True:
+        slots = np.full(27, -1)
+        for k, o in enumerate(used):
+            slots[13 - _number(o)] = -2
+            slots[13 + _number(o)] = k
+        out = np.zeros((len(used), entries.shape[0]))
+        row, number = kernels.fill(
+            entries.indptr, entries.indices, entries.data, np.array(shape), slots, out
+        )
+        if row < 0:
+            return out, tuple(used), shape
+        other = 13 + abs(number - 13)
+        missed = [o for o in every if 13 + _number(o) == other and o not in used]
+        if number < 0 or not missed:
+            return None
+        used.append(missed[0])
+
+
+def _sampled(
+    entries: sparse.csr_array, shape: tuple[int, int, int], every: tuple[Offset, ...]
+) -> list[Offset]:
+    """Return those offsets, without the centre, that some rows have."""
+    n, indptr = entries.shape[0], entries.indptr
+    rows = np.linspace(0, n - 1, SAMPLED).astype(np.int64)
+    found = set()
+    for i in rows:
+        columns = entries.indices[indptr[i] : indptr[i + 1]]
+        here = np.array(np.unravel_index(i, shape))[:, None]
+        there = np.array(np.unravel_index(columns, shape))
+        found |= set(map(tuple, (there - here).T.tolist()))
+    return [o for o in every[1:] if o in found]
+
+
+def _number(offset: Offset) -> int:
+    return 9 * offset[0] + 3 * offset[1] + offset[2]
+
+
+def _unchecked(
+    found: tuple[Array, tuple[Offset, ...], tuple[int, int, int]], grid: list[int]
+) -> StencilOperator:
+    """Make the operator of arrays that were just filled from a checked matrix."""
+    coefficients, offsets, _ = found
+    axes = len(grid)
+    return StencilOperator(
+        coefficients.reshape(len(offsets), *grid), [o[3 - axes :] for o in offsets],
+        periodic=True, _checked=True,
+    )  # fmt: skip
+
+
+def _check_offsets(given: Array, told: list[tuple[int, ...]]) -> None:
+    axes = given.ndim - 1
+    right = (
+        1 <= axes <= 3
+        and len(told) == given.shape[0] > 0
+        and all(len(o) == axes for o in told)
+        and not any(told[0])
+        and given.size > 0
+    )
+    if not right:
+        raise ShapeError(
+            f"coefficients of shape {given.shape} do not go with the offsets {told}.",
+            where="StencilOperator",
+            fix="give an array of the grid's shape for each offset, the first of them all zero: "
+            "offsets [(0, 0), (0, 1), (1, 0)] are five points on a plane.",
+        )
+    mirrored = {tuple(-step for step in o) for o in told[1:]}
+    twice = [o for o in told[1:] if o in mirrored] or [o for o in told if told.count(o) > 1]
+    if twice:
+        raise ShapeError(
+            f"the offset {twice[0]} is there twice, or with its mirror image.",
+            where="StencilOperator",
+            fix="leave one of the two out: coefficients hold both ways.",
+        )
+    far = [
+        o for o in told if any(abs(s) >= size for s, size in zip(o, given.shape[1:], strict=True))
+    ]
+    if far:
+        raise ShapeError(
+            f"the offset {far[0]} leads beyond a grid of {given.shape[1:]} points.",
+            where="StencilOperator",
+            fix="leave it out: nothing can be that far apart.",
+        )
+
+
+def _check_borders(given: Array, told: list[tuple[int, ...]], wraps: tuple[bool, ...]) -> None:
+    for c, offset in zip(given, told, strict=True):
+        for axis, (step, wrap) in enumerate(zip(offset, wraps, strict=True)):
+            if step == 0 or wrap:
+                continue
+            beyond = (
+                np.moveaxis(c, axis, 0)[-step:] if step > 0 else np.moveaxis(c, axis, 0)[:-step]
+            )
+            if beyond.any():
+                raise ShapeError(
+                    f"the coefficients at offset {offset} reach beyond the border of axis {axis}.",
+                    where="StencilOperator",
+                    fix="set them to 0 there, or declare the axis periodic.",
+                )
