@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -157,6 +158,12 @@ class Operator:
             self.shape, matvec=forward, rmatvec=backward, matmat=forward, rmatmat=backward,
             dtype=np.float64,
         )  # fmt: skip
+
+    @cached_property
+    def diagonal(self) -> Array:
+        """The main diagonal, (n,); of a matrix with entries. Shared: not to be changed."""
+        entries = self._assembled()
+        return csr.diagonal(entries.indptr, entries.indices, entries.data)
 
     def size_estimate(self) -> float:
         """Return ‖A‖: its largest row sum of |a_ij|, or for products alone ‖A z‖ for a random z.

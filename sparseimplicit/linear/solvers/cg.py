@@ -72,7 +72,7 @@ class CG(Solver):
 
     def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
         if operator.entries is not None:
-            diagonal = operator.entries.diagonal()
+            diagonal = operator.diagonal
             if not (diagonal > 0).all():
                 unknown = int(np.argmin(diagonal > 0))
                 raise NotPositiveDefinite(
