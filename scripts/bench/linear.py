@@ -336,16 +336,16 @@ def _diffusion(decades):
 
 
 SEQUENCES = {
-    "tv hard 512², weight grows 5 %": (
+    "tv hard 512² weight grows 5 %": (
         "pardiso+amd",
         lambda: _tv(lambda k: (300.0 * 1.05**k, 0.0)),
     ),
-    "tv hard 512², Newton-like": (
+    "tv hard 512² Newton-like": (
         "pardiso+amd",
         lambda: _tv(lambda k: (300.0, 20.0 * 0.5**k)),
     ),
-    "3-D 64³, parameter drifts": ("cg+amg", lambda: _diffusion(lambda k: 0.05 * k)),
-    "3-D 64³, Newton-like": ("pardiso", lambda: _diffusion(lambda k: 0.5 * 0.6**k)),
+    "3-D 64³ parameter drifts": ("cg+amg", lambda: _diffusion(lambda k: 0.05 * k)),
+    "3-D 64³ Newton-like": ("pardiso", lambda: _diffusion(lambda k: 0.5 * 0.6**k)),
 }
 
 

@@ -224,7 +224,7 @@ class Sequence:
             f"diagonals changed by a factor of {change:.3g}: about {foretold:.0f} iterations of "
             f"{self._iteration:.2g} s against {self._fresh:.2g} s"
         )
-        if foretold > most - 0.3 * self._preparing / max(self._iteration, 1e-9):
+        if foretold >= most - 0.3 * self._preparing / max(self._iteration, 1e-9):
             return 0, why
         wasted = sum(step.in_vain for step in self.steps)
         total = sum(s.prepare_seconds + s.solve_seconds + s.in_vain for s in self.steps)

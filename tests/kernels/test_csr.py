@@ -54,6 +54,18 @@ def test_large_products_run_in_parallel_with_the_same_bits(monkeypatch):
     np.testing.assert_allclose(results[0][1], a @ x, rtol=1e-12)
 
 
+def test_what_runs_in_parallel_is_decided_by_entries(monkeypatch):
+    """A few long rows are as much work as many short ones."""
+    runs = []
+    monkeypatch.setattr(csr, "_multiply_parallel", lambda *args: runs.append("parallel"))
+    monkeypatch.setattr(csr, "_multiply", lambda *args: runs.append("serial"))
+    monkeypatch.setattr(csr, "PARALLEL_ROWS", 10)
+    for rows, each in ((2, 25), (12, 4)):
+        a = sparse.csr_array(np.ones((rows, each)))
+        csr.multiply(a.indptr, a.indices, a.data, np.ones(each), np.empty(rows))
+    assert runs == ["parallel", "serial"]
+
+
 @given(seed=st.integers(0, 10**6), size=st.floats(-16, 0), wide=st.booleans())
 def test_first_asymmetry_agrees_with_dense_algebra(seed, size, wide):
     rng = np.random.default_rng(seed)

@@ -134,7 +134,7 @@ def test_where_nothing_can_be_gained_nothing_is_tried(prepare, why, monkeypatch)
 def test_a_hierarchy_is_kept_for_a_few_iterations_more_if_a_new_one_costs_more(preparing, action):
     sequence = begun(CG(AMG("classical")), laplacian(30, 30, 1e-3))
     own = sequence.steps[0].iterations
-    sequence._preparing, sequence._fresh = preparing, preparing + 0.02 * own
+    sequence._preparing, sequence._fresh = preparing, preparing + 0.019 * own
     sequence.solve(Operator(1.1 * laplacian(30, 30, 1e-3), SPD), B)
     step = sequence.steps[-1]
     assert step.action == action
