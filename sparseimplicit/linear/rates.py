@@ -30,7 +30,7 @@ log: Final = logging.getLogger(__name__)
 
 BUSY: Final = 0.15  # part of the cores' time that others may take from a measurement
 AGREE: Final = 1.4  # two measurements of a rate confirm each other within this factor
-ROUNDS: Final = 4
+ROUNDS: Final = 3
 
 # Working sets of a CG iteration between which it goes from cache to main memory.
 IN_CACHE: Final = 8 * 2**20
@@ -104,7 +104,8 @@ def calibrate() -> Rates:
     Runs each method on a model matrix, the whole of it two times or more, until two measurements
     of every rate agree, and takes the faster of these. Other work on the machine all the time
     makes it look slower, which is noticed and said: calibrate when it is idle. What
-    cannot be measured, for want of a backend, keeps its default. Cost: about two seconds a round.
+    cannot be measured, for want of a backend, keeps its default. Cost: two
+    to five seconds a round.
     """
     rounds: list[dict[str, float]] = []
     busy, unsettled = 1.0, ["all"]
@@ -119,6 +120,7 @@ def calibrate() -> Rates:
         unsettled = [name for name, (_, confirmed) in agreed.items() if not confirmed]
     measured = Rates(**{name: seconds for name, (seconds, _) in agreed.items()})
     if busy > BUSY or unsettled:
+        measured = _plausible(measured)
         known, _ = _read(cache_path())
         if known is not None:
             kept = dataclasses.asdict(known)
@@ -142,6 +144,15 @@ def calibrate() -> Rates:
         log.warning("the rates of this machine cannot be kept: %s", error)
     rates.cache_clear()
     return measured
+
+
+def _plausible(measured: Rates) -> Rates:
+    """Bring each rate within a factor of two of the default, times the median of those ratios."""
+    usual = np.array(dataclasses.astuple(Rates()))
+    ratios = np.array(dataclasses.astuple(measured)) / usual
+    pace = float(np.median(ratios))
+    limited = usual * np.clip(ratios, 0.5 * pace, 2.0 * pace)
+    return Rates(**dict(zip(dataclasses.asdict(measured), limited.tolist(), strict=True)))
 
 
 def _confirmed(seconds: list[float]) -> tuple[float, bool]:

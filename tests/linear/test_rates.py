@@ -101,7 +101,7 @@ def test_what_was_measured_on_a_busy_machine_is_said_and_measured_again(busy_mac
         ([2.0, 2.2], 2, 2.0, False),
         ([9.0, 2.0, 2.1], 3, 2.0, False),  # the first was disturbed
         ([0.001, 2.1, 2.0], 3, 2.0, False),  # so was this: a difference of two times
-        ([1.0, 2.0, 4.0, 8.0], 4, 4.0, True),
+        ([1.0, 2.0, 4.0], 3, 2.0, True),
     ],
 )
 def test_a_rate_has_to_be_confirmed(seconds, rounds, taken, said, monkeypatch, caplog):
@@ -111,6 +111,18 @@ def test_a_rate_has_to_be_confirmed(seconds, rounds, taken, said, monkeypatch, c
     assert len(seconds) - len(left) == rounds
     assert ("iteration came out different each time" in caplog.text) == said
     assert json.loads(cache_path().read_text())["disturbed"] == said
+
+
+def test_what_a_busy_machine_distorts_is_limited(monkeypatch):
+    """All rates twice their default but for one, a hundred times as long: four times is believed."""
+    usual = dataclasses.asdict(Rates())
+    found = {name: 2 * value for name, value in usual.items()} | {"cycle": 100 * usual["cycle"]}
+    for busy, times in ((0.5, 4), (0.0, 100)):
+        monkeypatch.setattr(module, "measure", lambda busy=busy: (found, busy))
+        cache_path().unlink(missing_ok=True)
+        measured = module.calibrate()
+        assert measured.cycle == pytest.approx(times * usual["cycle"])
+        assert measured.factor == pytest.approx(2 * usual["factor"])
 
 
 def test_the_work_of_others_is_noticed(monkeypatch):
