@@ -114,7 +114,7 @@ def test_a_rate_has_to_be_confirmed(seconds, rounds, taken, said, monkeypatch, c
 
 
 def test_what_a_busy_machine_distorts_is_limited(monkeypatch):
-    """All rates twice their default but for one, a hundred times as long: four times is believed."""
+    """All rates twice their default, one a hundred times: four times is believed of it."""
     usual = dataclasses.asdict(Rates())
     found = {name: 2 * value for name, value in usual.items()} | {"cycle": 100 * usual["cycle"]}
     for busy, times in ((0.5, 4), (0.0, 100)):
