@@ -17,6 +17,7 @@ from .errors import (
     NotConverged,
     NotPositiveDefinite,
     ShapeError,
+    SingularSystem,
     SparseImplicitError,
 )
 from .linear import (
@@ -34,7 +35,9 @@ from .linear import (
 )
 from .linear.checks import check_rtol
 from .linear.memory import available_bytes
+from .linear.nullspace import null_space
 from .linear.operator import Array, norm
+from .linear.singular import check_policy, solve_singular
 from .newton import NewtonResult, StateReport, solve_newton
 from .problem import Problem
 
@@ -69,6 +72,10 @@ class ImplicitFunction:
         None means the Newton method built in.
     max_iterations : int
         Of Newton's method.
+    on_singular : {"raise", "min_norm", "damp"}
+        What a step of Newton's, a tangent, an adjoint is where A is singular, see `linear.solve`;
+        the reports say where it was. With ``"min_norm"`` a Krylov method's answers are believed
+        once a factorization has shown that A has no null vectors.
 
     Examples
     --------
@@ -90,11 +97,14 @@ class ImplicitFunction:
         forward: Callable[[Array, Array], Any] | None = None,
         *,
         max_iterations: int = 100,
+        on_singular: str = "raise",
     ) -> None:
+        check_policy(on_singular, where="ImplicitFunction")
         self.problem: Final = problem
         self.linear_solver: Final = linear_solver
         self.forward: Final = forward
         self.max_iterations: Final = max_iterations
+        self.on_singular: Final = on_singular
         self._conditions: Final = conditions_of(problem)
 
     def solve(
@@ -149,6 +159,7 @@ class ImplicitFunction:
                     analysis=None if given is None else given.analysis,
                     rtol=rtol,
                     max_iterations=self.max_iterations,
+                    on_singular=self.on_singular,
                 )
         except SparseImplicitError as error:
             raise error.at("ImplicitFunction.solve") from error.__cause__
@@ -234,6 +245,24 @@ class SolvedState:
             and last.report.factorizations > 0
             and not _same_values(last, self._result.state_jacobian)
         )
+
+    @cached_property
+    def _singular(self) -> bool:
+        """Whether A has turned out singular where a policy says what then.
+
+        A Krylov method finds one of the solutions and does not notice that it is one.
+        """
+        policy = self._implicit.on_singular
+        if policy == "raise" or self.report.singular_steps:
+            return policy != "raise"
+        try:
+            direct = self.system.method.direct
+        except SingularSystem:
+            return True
+        if policy == "damp" or direct:
+            return False
+        space = null_space(self._result.state_jacobian)
+        return space.dimension > 0 or not space.complete
 
     def handover(self) -> Start:
         """Return what the next solve can start from, without the factorization."""
@@ -326,17 +355,22 @@ class SolvedState:
         self, b: Array, rtol: float, start: Array | None, *, transpose: bool
     ) -> LinearSolution:
         where = f"SolvedState.{'adjoint' if transpose else 'jvp'}"
+        a, linear_solver = self._result.state_jacobian, self._implicit.linear_solver
+        policy = self._implicit.on_singular
         try:
+            if self._singular:
+                return solve_singular(a, b, policy, rtol=rtol, transpose=transpose)
             try:
                 run = self.system.solve_adjoint if transpose else self.system.solve
                 return run(b, rtol=rtol, start=start)
-            except (NotConverged, NotPositiveDefinite) as error:
-                if not self._lags and self._implicit.linear_solver != "auto":
+            except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
+                final = not self._lags and linear_solver != "auto"
+                if policy == "raise" and (final or isinstance(error, SingularSystem)):
                     raise
                 after = f"'{self.system.solver.label}' failed: {type(error).__name__}"
             # The lagged factor was too far off, or auto's choice failed: prepare A at y itself.
-            a, linear_solver = self._result.state_jacobian, self._implicit.linear_solver
-            return Ladder(a, linear_solver, rtol=rtol, after=after).solve(b, transpose=transpose)[0]
+            ladder = Ladder(a, linear_solver, rtol=rtol, after=after, on_singular=policy)
+            return ladder.solve(b, transpose=transpose)[0]
         except SparseImplicitError as error:
             raise error.at(where) from error.__cause__
 

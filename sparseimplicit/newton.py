@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from .conditions import Conditions
-from .errors import NonFinite, NotConverged, NotPositiveDefinite
+from .errors import NonFinite, NotConverged, NotPositiveDefinite, SingularSystem
 from .kernels.vectors import dot
 from .linear import (
     LinearSolution,
@@ -30,6 +30,7 @@ from .linear import (
     select,
 )
 from .linear.operator import Array, norm
+from .linear.singular import solve_singular
 from .report import Report
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class StateReport(Report):
     reused_steps: int = 0
     negative_curvature_steps: int = 0
     shifted_steps: int = 0
+    singular_steps: int = 0
     largest_shift: float = 0.0
     shortened_steps: int = 0
     history: tuple[float, ...] = ()
@@ -92,6 +94,7 @@ def solve_newton(
     analysis: Any = None,
     rtol: float,
     max_iterations: int = 100,
+    on_singular: str = "raise",
 ) -> NewtonResult:
     """Find y with ``‖c(x, y)‖ ≤ rtol ‖A y‖``.
 
@@ -107,6 +110,8 @@ def solve_newton(
         For a linear problem this is the relative residual. Where A y vanishes with y, rounding
         of the first residual bounds what is asked.
     max_iterations : int
+    on_singular : str
+        What a step is where A is singular, see `linear.solve`; once it is, it is taken to stay so.
 
     Raises
     ------
@@ -120,7 +125,9 @@ def solve_newton(
     repeated on A + τ I. Line search: Armijo on g, or Hager and Zhang's approximate Wolfe test,
     which needs no difference of two nearly equal objectives.
     """
-    return _Newton(conditions, x, y0, linear_solver, analysis, rtol, max_iterations).run()
+    return _Newton(
+        conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular
+    ).run()
 
 
 class _Newton:
@@ -135,6 +142,7 @@ class _Newton:
         analysis: Any,
         rtol: float,
         max_iterations: int,
+        on_singular: str,
     ) -> None:
         self.conditions = conditions
         self.x, self.y = x, y0
@@ -142,6 +150,7 @@ class _Newton:
         self.analysis = analysis
         self.rtol = rtol
         self.max_iterations = max_iterations
+        self.on_singular = on_singular
         self.sequence: Sequence | None = None
         self.descends = (
             conditions.minimization and conditions.structure is Structure.POSITIVE_DEFINITE
@@ -149,7 +158,7 @@ class _Newton:
         self.counts = {
             "linear_iterations": 0, "analyses": 0, "factorizations": 0,
             "reused_steps": 0, "negative_curvature_steps": 0, "shifted_steps": 0,
-            "shortened_steps": 0,
+            "singular_steps": 0, "shortened_steps": 0,
         }  # fmt: skip
         self.largest_shift = 0.0
         self.reused: set[str] = set()
@@ -209,6 +218,20 @@ class _Newton:
         return self.sequence
 
     def solve(self, jacobian: Operator, rtol: float) -> LinearSolution:
+        """Solve for the step; by the policy, where A turns out singular."""
+        if not self.counts["singular_steps"]:
+            try:
+                return self.solve_regular(jacobian, rtol)
+            except SingularSystem:
+                if self.on_singular == "raise":
+                    raise
+        self.counts["singular_steps"] += 1
+        self.counts["factorizations"] += 2 if self.on_singular == "min_norm" else 1
+        return self.timed(
+            "solve", solve_singular, jacobian, -self.residual, self.on_singular, rtol=rtol
+        )
+
+    def solve_regular(self, jacobian: Operator, rtol: float) -> LinearSolution:
         sequence, shift = self.begun(jacobian), 0.0
         while True:
             shifted = jacobian if shift == 0.0 else _shifted(jacobian, shift)
@@ -297,9 +320,8 @@ class _Newton:
             seconds=self.seconds,
             **self.counts,
         )
-        return NewtonResult(
-            self.y, jacobian, sequence.prepared, sequence.solver, sequence.analysis, report
-        )
+        last = None if self.counts["singular_steps"] else sequence.prepared
+        return NewtonResult(self.y, jacobian, last, sequence.solver, sequence.analysis, report)
 
     def failure(self, jacobian: Operator, why: str) -> NotConverged:
         result = self.result(jacobian, converged=False)

@@ -3,6 +3,7 @@
     python scripts/bench/linear.py                     all of it, about 20 minutes
     python scripts/bench/linear.py --only hard,3-D     matrices whose names contain one of these
     python scripts/bench/linear.py --sequences         20 neighbouring matrices, reused or not
+    python scripts/bench/linear.py --sequences --only 3-D
     python scripts/bench/linear.py --out results.json  the figures too
 
 Every run is a process of its own, from the matrix in memory to an answer with true residual 1e-8;
@@ -281,11 +282,13 @@ def report(name, sample, records):
     return ratio
 
 
-def sequences(repeats=5):
+def sequences(repeats=5, wanted=()):
     """Print 20 neighbouring matrices of four kinds: every one prepared, or reused where it pays."""
     import sparseimplicit as si
 
     for name, (label, make) in SEQUENCES.items():
+        if wanted and not any(part in name for part in wanted):
+            continue
         matrices = list(make())
         b = np.random.default_rng(0).standard_normal(matrices[0].n)
         solver = si.linear.solver_named(label)
@@ -333,16 +336,16 @@ def _diffusion(decades):
 
 
 SEQUENCES = {
-    "tv hard 512², weight grows 5 %": (
+    "tv hard 512² weight grows 5 %": (
         "pardiso+amd",
         lambda: _tv(lambda k: (300.0 * 1.05**k, 0.0)),
     ),
-    "tv hard 512², Newton-like": (
+    "tv hard 512² Newton-like": (
         "pardiso+amd",
         lambda: _tv(lambda k: (300.0, 20.0 * 0.5**k)),
     ),
-    "3-D 64³, parameter drifts": ("cg+amg", lambda: _diffusion(lambda k: 0.05 * k)),
-    "3-D 64³, Newton-like": ("pardiso", lambda: _diffusion(lambda k: 0.5 * 0.6**k)),
+    "3-D 64³ parameter drifts": ("cg+amg", lambda: _diffusion(lambda k: 0.05 * k)),
+    "3-D 64³ Newton-like": ("pardiso", lambda: _diffusion(lambda k: 0.5 * 0.6**k)),
 }
 
 
@@ -361,9 +364,9 @@ def main():
     describe = get_context("spawn").Process(target=_describe)
     describe.start()
     describe.join()
-    if options.sequences:
-        return sequences(options.repeats)
     wanted = [part for part in options.only.split(",") if part]
+    if options.sequences:
+        return sequences(options.repeats, wanted)
     ratios, everything = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name in zoo.ZOO:

@@ -10,7 +10,7 @@ from . import PARALLEL_ROWS, csr, graph, tv, vectors
 def warm_up() -> float:
     """Run each kernel in its serial and parallel form; return the seconds it took."""
     started = time.perf_counter()
-    for shape in ((3, 4), (2, PARALLEL_ROWS)):
+    for shape in ((3, 4), (5, PARALLEL_ROWS)):
         n = shape[0] * shape[1]
         u, out = np.zeros(shape), np.empty(shape)
         weight = np.ones(1)
@@ -29,6 +29,7 @@ def warm_up() -> float:
             csr.multiply(indptr, indices, np.ones(n), np.ones(n), np.empty(n))
             csr.multiply_columns(indptr, indices, np.ones(n), np.ones((n, 2)), np.empty((n, 2)))
             csr.first_asymmetry(indptr, indices, np.ones(n), 0.0)
+            csr.diagonal(indptr, indices, np.ones(n))
             csr.row_sizes(indptr, np.ones(n))
             csr.scaled_sizes(indptr, indices, np.ones(n), np.ones(n), np.ones(n))
             csr.upper_triangle(indptr, indices, np.ones(n))

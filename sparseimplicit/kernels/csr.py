@@ -15,7 +15,7 @@ Indices = NDArray[Any]
 def multiply(indptr: Indices, indices: Indices, values: Floats, x: Floats, out: Floats) -> None:
     """out = A x; x (n_columns,), out (n_rows,)."""
     first, last, columns = _unsigned(indptr, indices)
-    run = _multiply_parallel if out.size >= PARALLEL_ROWS else _multiply
+    run = _multiply_parallel if _many(indices) else _multiply
     run(first, last, columns, values, x, out)
 
 
@@ -24,7 +24,7 @@ def multiply_columns(
 ) -> None:
     """out = A X; X (n_columns, k) and out (n_rows, k), both C-ordered."""
     first, last, columns = _unsigned(indptr, indices)
-    run = _multiply_columns_parallel if out.shape[0] >= PARALLEL_ROWS else _multiply_columns
+    run = _multiply_columns_parallel if _many(indices) else _multiply_columns
     run(first, last, columns, values, x, out)
 
 
@@ -32,7 +32,7 @@ def row_sizes(indptr: Indices, values: Floats) -> tuple[Floats, Floats]:
     """Return the largest |entry| and the sum of |entries| of each row; 0 for an empty one."""
     n = indptr.size - 1
     largest, total = np.empty(n), np.empty(n)
-    run = _sizes_parallel if n >= PARALLEL_ROWS else _sizes
+    run = _sizes_parallel if _many(values) else _sizes
     run(indptr, values, largest, total)
     return largest, total
 
@@ -55,11 +55,19 @@ def first_asymmetry(
     m_i is the largest |entry| of row i. Rows sorted, no duplicates; a missing entry counts as 0.
     """
     n = indptr.size - 1
-    largest, columns = np.empty(n), np.empty(n, dtype=np.int64)
-    run = _asymmetries_parallel if n >= PARALLEL_ROWS else _asymmetries
-    run(indptr, indices, values, tolerance, largest, columns)
+    columns, surplus = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    run = _asymmetries_parallel if _many(indices) else _asymmetries
+    # Where each entry right of the diagonal has its partner and none is left over, all have one.
+    run(indptr, indices, values, tolerance, False, columns, surplus)
+    if surplus.sum() != 0 or (columns >= 0).any():
+        run(indptr, indices, values, tolerance, True, columns, surplus)
     rows = np.flatnonzero(columns >= 0)
     return (int(rows[0]), int(columns[rows[0]])) if rows.size else (-1, -1)
+
+
+def _many(entries: Any) -> bool:
+    """Whether there are as many as `PARALLEL_ROWS` rows of a five-point matrix have."""
+    return bool(entries.size >= 5 * PARALLEL_ROWS)
 
 
 def _unsigned(indptr: Indices, indices: Indices) -> tuple[Indices, Indices, Indices]:
@@ -163,50 +171,93 @@ def _scaled_sizes(
 
 
 @njit(inline="always")
-def _largest(indptr: Any, values: Any, i: Any, out: Any) -> None:
-    out[i] = 0.0
+def _largest(indptr: Any, values: Any, i: Any) -> Any:
+    top = 0.0
     for k in range(indptr[i], indptr[i + 1]):
-        out[i] = max(out[i], abs(values[k]))
+        top = max(top, abs(values[k]))
+    return top
 
 
 @njit(inline="always")
-def _unmatched(indptr: Any, indices: Any, values: Any, largest: Any, tolerance: Any, i: Any) -> Any:
-    """Return the first column j of row i with a_ji too far from a_ij, or −1."""
+def _place(indptr: Any, indices: Any, i: Any, j: Any) -> Any:
+    """Return the place of entry (i, j), or of the first one behind it in row i."""
+    low, high = indptr[i], indptr[i + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if indices[middle] < j:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(inline="always")
+def _unmatched(indptr: Any, indices: Any, values: Any, tolerance: Any, both: Any, i: Any) -> Any:
+    """Return the first column j of row i with a_ji too far from a_ij, or −1; and a surplus.
+
+    The surplus counts stored entries left of the diagonal, less the partners found of those right
+    of it. Unless ``both``, only the latter are looked at.
+    """
+    surplus = 0
     for k in range(indptr[i], indptr[i + 1]):
         j = indices[k]
-        low, high = indptr[j], indptr[j + 1]
-        while low < high:  # the place of i among the sorted columns of row j
-            middle = (low + high) // 2
-            if indices[middle] < i:
-                low = middle + 1
-            else:
-                high = middle
+        if j < i:
+            surplus += 1
+        if j == i or (j < i and not both):
+            continue
+        place = _place(indptr, indices, j, i)
         partner = 0.0
-        if low < indptr[j + 1] and indices[low] == i:
-            partner = values[low]
-        if abs(values[k] - partner) > tolerance * min(largest[i], largest[j]):
-            return j
-    return -1
+        if place < indptr[j + 1] and indices[place] == i:
+            partner = values[place]
+            if j > i:
+                surplus -= 1
+        if values[k] != partner and abs(values[k] - partner) > tolerance * min(
+            _largest(indptr, values, i), _largest(indptr, values, j)
+        ):
+            return j, surplus
+    return -1, surplus
 
 
 @njit(cache=True, nogil=True)
 def _asymmetries(
-    indptr: Any, indices: Any, values: Any, tolerance: float, largest: Any, out: Any
+    indptr: Any, indices: Any, values: Any, tolerance: float, both: bool, out: Any, surplus: Any
 ) -> None:
     for i in range(out.size):
-        _largest(indptr, values, i, largest)
-    for i in range(out.size):
-        out[i] = _unmatched(indptr, indices, values, largest, tolerance, i)
+        out[i], surplus[i] = _unmatched(indptr, indices, values, tolerance, both, i)
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _asymmetries_parallel(
-    indptr: Any, indices: Any, values: Any, tolerance: float, largest: Any, out: Any
+    indptr: Any, indices: Any, values: Any, tolerance: float, both: bool, out: Any, surplus: Any
 ) -> None:
     for i in prange(out.size):
-        _largest(indptr, values, i, largest)
+        out[i], surplus[i] = _unmatched(indptr, indices, values, tolerance, both, i)
+
+
+def diagonal(indptr: Indices, indices: Indices, values: Floats) -> Floats:
+    """Return the main diagonal of a square matrix; rows sorted, no duplicates."""
+    out = np.empty(indptr.size - 1)
+    run = _diagonal_parallel if out.size >= PARALLEL_ROWS else _diagonal
+    run(indptr, indices, values, out)
+    return out
+
+
+@njit(inline="always")
+def _entry(indptr: Any, indices: Any, values: Any, i: Any) -> Any:
+    place = _place(indptr, indices, i, i)
+    return values[place] if place < indptr[i + 1] and indices[place] == i else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _diagonal(indptr: Any, indices: Any, values: Any, out: Any) -> None:
+    for i in range(out.size):
+        out[i] = _entry(indptr, indices, values, i)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _diagonal_parallel(indptr: Any, indices: Any, values: Any, out: Any) -> None:
     for i in prange(out.size):
-        out[i] = _unmatched(indptr, indices, values, largest, tolerance, i)
+        out[i] = _entry(indptr, indices, values, i)
 
 
 def upper_triangle(

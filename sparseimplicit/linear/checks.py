@@ -58,9 +58,9 @@ def checked_columns(b: Any, n: int, name: str, where: str) -> Array:
 
 def refuse_indefinite_diagonal(operator: Operator, where: str) -> None:
     """Raise NotPositiveDefinite at the first diagonal entry that is not positive."""
-    diagonal = operator.diagonal()
-    if diagonal is None or (diagonal > 0).all():
+    if operator.products_only or (operator.diagonal > 0).all():
         return
+    diagonal = operator.diagonal
     unknown = int(np.argmin(diagonal > 0))
     raise NotPositiveDefinite(
         f"the matrix is not positive definite: its diagonal entry {unknown} is "

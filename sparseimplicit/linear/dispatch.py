@@ -115,7 +115,7 @@ def choose(
     -----
     Cost: the experiments, each a few per cent of the time that it decides about: some steps of CG,
     AMG on 8000 of the unknowns, CHOLMOD's symbolic analysis (which is handed on). The first call on
-    a machine measures its rates, in a second or two.
+    a machine measures its rates, in some five seconds.
     """
     started = time.perf_counter()
     operator = matrix if isinstance(matrix, Operator) else Operator(matrix)

@@ -190,7 +190,7 @@ class _Examination:
         if not operator.structure.symmetric:
             return
         wanted = declared is Structure.POSITIVE_DEFINITE
-        diagonal = operator.entries.diagonal()
+        diagonal = operator.diagonal
         low = np.flatnonzero(diagonal <= 0)
         if low.size:
             self.note(

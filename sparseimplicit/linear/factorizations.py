@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +14,15 @@ from .._optional import available
 from ..errors import SparseImplicitError
 from .operator import Operator
 from .pardiso_api import GENERAL
-from .rates import Rates
+from .probe import Numbering, numbering_of
+from .rates import IN_CACHE, Rates
 from .solvers.cholmod import Analysis, analysis_of
 from .solvers.pardiso import Pardiso, PardisoAnalysis
 
 WORTH: Final = 0.85  # a method is looked into if it could take less than this part of the best
+# How many times longer an ordering takes where numbers say nothing of the neighbourhood and the
+# matrix is beyond the caches: the 5-point Laplacian of 400², shuffled against not.
+SHUFFLED: Final = {"pardiso+amd": 5.0, "pardiso": 1.9, "cholmod+amd": 3.3, "cholmod+metis": 1.3}
 
 
 @dataclass(frozen=True)
@@ -74,22 +79,48 @@ class Factorizations:
         self.rates = rates
         self.dimension = dimension
 
+    @cached_property
+    def numbering(self) -> Numbering:
+        """How the unknowns are numbered; looked into at first need."""
+        return numbering_of(self.operator)
+
+    def _ordering(self, name: str) -> float:
+        """Return the seconds of an ordering: by rows and distinct entries; see `SHUFFLED`.
+
+        Entries beyond five a row cost a third: of 81 points, and of seven.
+        """
+        rate = {
+            "cholmod+amd": self.rates.ordering, "cholmod+metis": self.rates.dissection,
+            "pardiso+amd": self.rates.pardiso_ordering,
+        }.get(name, self.rates.pardiso_dissection)  # fmt: skip
+        nonzeros = self.nonzeros * self.numbering.distinct
+        counted = 5.0 * self.n + max(nonzeros - 5.0 * self.n, 0.0) / 3.0
+        spilled = np.clip(np.log2(12.0 * nonzeros / IN_CACHE) / 2.0 + 1.0, 0.0, 1.0)
+        lost = (SHUFFLED.get(name, SHUFFLED["pardiso"]) - 1.0) * self.numbering.scattered
+        # Minimum degree of PARDISO is quick for symmetric matrices alone.
+        slow = name == "pardiso+amd" and not self.operator.structure.symmetric
+        return float(rate * counted * (1.0 + lost * spilled) * (6.0 if slow else 1.0))
+
     def _guess(self) -> Fill:
         """Guess nnz(L) from size, entries a row and dimension d: separators have n^(1 − 1/d).
 
-        2.3 n log₂ n for planar five-point grids, 6.7 n^(4/3) for seven points in space; both from
-        512² to 2048² and at 64³. Operations: nnz(L)²/n grows as these do, times 5.
+        2 n log₂ n for planar grids and triangulations, m times that for m unknowns a node; more
+        where separators have to be wide. In space 6.7 n^(4/3) for seven points. Within 1.4 × on
+        five points at 450², seven at 512² and 1024², 81 at 256², Delaunay meshes with one and
+        two unknowns a node. Operations: nnz(L)²/n grows as these do, times 5.
         """
         n, dimension = self.n, self.dimension
-        density = max(self.nonzeros / n / 5.0, 0.3)
-        planar = 2.3 * n * np.log2(n) * density
-        spatial = 6.7 * n ** (2.0 * (1.0 - 1.0 / max(dimension, 2.0))) * density / 1.4
+        nodes = self.numbering.distinct
+        neighbours = self.nonzeros / n * nodes
+        width = max(min(neighbours / 5.0, max(neighbours / 6.5, 1.0)), 0.3) / nodes
+        planar = 2.0 * n * np.log2(n) * width
+        spatial = 6.2 * n ** (2.0 * (1.0 - 1.0 / max(dimension, 2.0))) * width
         entries = float(min(max(planar, spatial) if dimension > 2.3 else planar, 0.5 * n * n))
         return Fill(entries, 5.0 * entries * entries / n)
 
     def _guess_at_best(self) -> Fill:
         guess = self._guess()
-        spread = 2.2 if self.dimension < 2.4 else 1.5  # how far it has been off
+        spread = 1.5  # how far it has been off
         return Fill(guess.entries / spread, guess.operations / spread**2)
 
     def at_best(self) -> float:
@@ -189,14 +220,9 @@ class Factorizations:
         entries = sides * fill.entries
         arithmetic = sides * rates.flop * fill.operations
         if name.startswith("cholmod"):
-            ordering = rates.ordering if name == "cholmod+amd" else rates.dissection
             seconds = rates.factor * entries + arithmetic + solves * rates.solve * entries
             held = 11.0 * entries + 33.0 * nonzeros
         else:
-            quick = name == "pardiso+amd"
-            ordering = rates.pardiso_ordering if quick else rates.pardiso_dissection
-            # Minimum degree is quick for symmetric matrices alone.
-            ordering *= 6.0 if quick and sides == 2.0 else 1.0
             # Small factors lie in cache: 1.9e-8 s an entry at 200², 2.4e-8 at 512², 3e-8 at 1024².
             spilled = 1.0 + 0.1 * np.log2(max(entries / 1e6, 1.0))
             seconds = spilled * rates.pardiso_factor * entries
@@ -205,7 +231,7 @@ class Factorizations:
             half = 0.5 if name == "pardiso+single" else 1.0
             # Beyond the factor 84 to 350 bytes an unknown were seen, on six matrices of the zoo.
             held = 9.0 * half * entries + 40.0 * nonzeros + 270.0 * self.n
-        seconds += ordering * nonzeros if ordered is None else ordered
+        seconds += self._ordering(name) if ordered is None else ordered
         return Candidate(name, seconds, int(held), because, spent=ordered or 0.0, **flags)
 
     def _analyse(self, name: str) -> Analysis | PardisoAnalysis | str | None:

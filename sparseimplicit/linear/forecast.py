@@ -40,6 +40,7 @@ class Forecast:
         self.solves = solves
         self.rtol = rtol
         self._rates = rates
+        self._pace: float | None = None  # seconds of an iteration of CG, once some have been run
 
     @property
     def _nonzeros(self) -> int:
@@ -118,14 +119,16 @@ class Forecast:
         count = 1.1 * course.iterations(self.rtol)
         if count <= 1.5 * part.radius or part.whole_radius <= part.radius:
             return course, count
-        for steps in (8, 32, 128, 512):
+        first = int(np.clip(EFFORT * count, 3, 8))
+        for steps in (first, 32, 128, 512):
             time_left = EFFORT * min(at_stake, self._cg_seconds(count))
             lost = self._cg_seconds(count) > 3.0 * at_stake
-            if lost or (steps > 8 and steps * self._iteration > time_left):
+            if lost or (steps > first and steps * self._iteration > time_left):
                 break
             course = run_cg(self.operator, steps)
             if course is None or course.indefinite:
                 return course, np.inf
+            self._pace = course.pace
             # CG needs about seven iterations for each step from the border to the middle.
             count = min(course.iterations(self.rtol), 7.0 * part.whole_radius)
         return course, count
@@ -135,7 +138,7 @@ class Forecast:
 
     @property
     def _iteration(self) -> float:
-        return self.rates.iteration_of_cg(self.n, self._nonzeros)
+        return self._pace or self.rates.iteration_of_cg(self.n, self._nonzeros)
 
     def _cg(self, course: Course, count: float, word: str) -> Candidate:
         tried = f"after {len(course.residuals)} tried"
@@ -224,8 +227,10 @@ class Forecast:
         """Try GMRES with smoothed aggregation on the part, if it could win."""
         nonzeros, size, rates = self._nonzeros, self._part.operator.n, self.rates
         # Both the hierarchy and its transpose, for adjoints.
-        least = 2.0 * rates.aggregation * nonzeros
-        least += self.solves * AMG_LEAST * (3.0 * rates.cycle * nonzeros + 2.0 * self._iteration)
+        setup = 2.0 * rates.aggregation * nonzeros
+        least = setup + self.solves * AMG_LEAST * (
+            3.0 * rates.cycle * nonzeros + 2.0 * self._iteration
+        )
         held = 80 * nonzeros + 60 * 8 * self.n
         if least > WORTH * best:
             because = f"no faster, even with {AMG_LEAST} iterations a solve; not tried"
@@ -234,8 +239,8 @@ class Forecast:
         if trial is None:
             because = f"more than {AMG_MOST} iterations on {size} of the unknowns"
             return Candidate("gmres+amg", max(best, least), held, because, at_least=True)
-        growth = self._growth(trial.iterations)
-        seconds = nonzeros * (trial.setup + self.solves * growth * trial.cycles)
+        cycle = 1.3 * rates.cycle * trial.bytes / 12 * nonzeros + 2.0 * self._iteration
+        seconds = setup + self.solves * self._growth(trial.iterations) * trial.iterations * cycle
         because = f"GMRES, AMG: {trial.iterations} iterations on {size} of the unknowns"
         return Candidate("gmres+amg", seconds, held, because)
 

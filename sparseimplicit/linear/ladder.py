@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._optional import available
 from ..errors import (
     MemoryBudgetExceeded,
     NotConverged,
     NotPositiveDefinite,
     SingularSystem,
-    StructureError,
 )
 from .contract import PreparedSystem, Solver
 from .dispatch import Selection, choose, select
@@ -19,7 +17,6 @@ from .operator import Operator, Structure
 from .registry import solver_named
 from .reports import LinearSolution
 from .singular import check_policy, solve_singular
-from .solvers import Pardiso, SuperLU
 
 
 def prepare(matrix: Any, solver: str | Solver = "auto", *, rtol: float = 1e-8) -> PreparedSystem:
@@ -90,14 +87,7 @@ class Ladder:
         after: str = "",
         on_singular: str = "raise",
     ) -> None:
-        check_policy(on_singular)
-        if on_singular != "raise" and operator.entries is None:
-            raise StructureError(
-                f"on_singular={on_singular!r} needs the entries of the matrix; this one gives "
-                "products alone.",
-                where="linear.solve",
-                fix="give a sparse matrix, or on_singular='raise'.",
-            )
+        check_policy(on_singular, operator)
         self.on_singular = on_singular
         self.operator = operator
         self.rtol = rtol
@@ -130,12 +120,10 @@ class Ladder:
         except (SingularSystem, NotPositiveDefinite, NotConverged) as error:
             if self.on_singular == "raise":
                 raise
-            solver = Pardiso() if available("pypardiso") else SuperLU()
             try:
                 solution = solve_singular(
-                    self.operator, b, self.on_singular, rtol=self.rtol, transpose=transpose,
-                    solver=solver,
-                )  # fmt: skip
+                    self.operator, b, self.on_singular, rtol=self.rtol, transpose=transpose
+                )
             except SingularSystem as cause:
                 raise cause from error
             return solution, None

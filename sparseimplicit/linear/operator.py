@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -155,10 +156,18 @@ class Operator:
                 fix="give the LinearOperator an `rmatvec`, or declare Structure.SYMMETRIC.",
             ) from error
 
-    def diagonal(self) -> Array | None:
-        """Return the diagonal, (n,); None where products alone are known."""
-        known = self.source if isinstance(self.source, MatrixFree) else self.entries
-        return None if known is None else np.asarray(known.diagonal())
+    @property
+    def products_only(self) -> bool:
+        """Whether nothing but products is known, not even the diagonal."""
+        return self.entries is None and not isinstance(self.source, MatrixFree)
+
+    @cached_property
+    def diagonal(self) -> Array:
+        """The main diagonal, (n,), unless products alone are known. Shared: not to be changed."""
+        if isinstance(self.source, MatrixFree):
+            return self.source.diagonal()
+        entries = self._assembled()
+        return csr.diagonal(entries.indptr, entries.indices, entries.data)
 
     def as_linear_operator(self, *, transposed: bool = False) -> LinearOperator:
         """Return A (or Aᵀ) as scipy's LinearOperator."""

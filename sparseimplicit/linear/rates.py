@@ -1,4 +1,4 @@
-"""How fast this machine is at what solvers do: measured in a second, kept for the next time.
+"""How fast this machine is at what solvers do: measured in seconds, kept for the next time.
 
 Forecasts multiply counts (entries, operations, iterations) by these rates. A machine is known by
 its processor, the cores this process may use, and the versions of the libraries that do the work.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -28,6 +29,8 @@ from .calibration import measure
 log: Final = logging.getLogger(__name__)
 
 BUSY: Final = 0.15  # part of the cores' time that others may take from a measurement
+AGREE: Final = 1.4  # two measurements of a rate confirm each other within this factor
+ROUNDS: Final = 3
 
 # Working sets of a CG iteration between which it goes from cache to main memory.
 IN_CACHE: Final = 8 * 2**20
@@ -89,7 +92,7 @@ def rates() -> Rates:
     known, until = _read(path)
     if known is not None and time.time() < until:
         return known
-    log.info("measuring this machine's rates: about two seconds; kept in %s", path)
+    log.info("measuring this machine's rates: some five seconds; kept in %s", path)
     return calibrate()
 
 
@@ -98,31 +101,71 @@ def calibrate() -> Rates:
 
     Notes
     -----
-    Runs each method on a model matrix, two or three times, and takes the fastest. Other work on
-    the machine makes it look slower, which is noticed and said: calibrate when it is idle. What
-    cannot be measured, for want of a backend, keeps its default. Cost: one to two seconds.
+    Runs each method on a model matrix, the whole of it two times or more, until two measurements
+    of every rate agree, and takes the faster of these. Other work on the machine all the time
+    makes it look slower, which is noticed and said: calibrate when it is idle. What
+    cannot be measured, for want of a backend, keeps its default. Cost: two
+    to five seconds a round.
     """
-    found, busy = measure()
-    measured = Rates(**found)
-    if busy > BUSY:
+    rounds: list[dict[str, float]] = []
+    busy, unsettled = 1.0, ["all"]
+    while len(rounds) < 2 or (unsettled and len(rounds) < ROUNDS):
+        found, others = measure()
+        rounds.append(found)
+        busy = min(busy, others)  # what counts is the quietest round
+        agreed = {
+            name: _confirmed([seconds[name] for seconds in rounds if name in seconds])
+            for name in found
+        }
+        unsettled = [name for name, (_, confirmed) in agreed.items() if not confirmed]
+    measured = Rates(**{name: seconds for name, (seconds, _) in agreed.items()})
+    if busy > BUSY or unsettled:
+        measured = _plausible(measured)
         known, _ = _read(cache_path())
-        if known is not None:  # other work only slows: the faster figure is the truer
+        if known is not None:
             kept = dataclasses.asdict(known)
             faster = {k: min(v, kept[k]) for k, v in dataclasses.asdict(measured).items()}
             measured = Rates(**faster)
         log.warning(
-            "other processes took %.0f %% of the cores while this machine's rates were measured: "
+            "other processes took %.0f %% of the cores while this machine's rates were measured%s: "
             "forecasts may be too long; run `sparseimplicit calibrate` when it is idle",
             100 * busy,
+            f", and {', '.join(unsettled)} came out different each time" if unsettled else "",
         )
     try:
-        record = {"machine": machine(), "busy": busy, "rates": dataclasses.asdict(measured)}
+        record = {
+            "machine": machine(),
+            "disturbed": busy > BUSY or bool(unsettled),
+            "rates": dataclasses.asdict(measured),
+        }
         text = json.dumps(record, indent=2) + "\n"
         write_atomically(cache_path(), lambda file: file.write(text.encode()))
     except ConfigError as error:
         log.warning("the rates of this machine cannot be kept: %s", error)
     rates.cache_clear()
     return measured
+
+
+def _plausible(measured: Rates) -> Rates:
+    """Bring each rate within a factor of two of the default, times the median of those ratios."""
+    usual = np.array(dataclasses.astuple(Rates()))
+    ratios = np.array(dataclasses.astuple(measured)) / usual
+    pace = float(np.median(ratios))
+    limited = usual * np.clip(ratios, 0.5 * pace, 2.0 * pace)
+    return Rates(**dict(zip(dataclasses.asdict(measured), limited.tolist(), strict=True)))
+
+
+def _confirmed(seconds: list[float]) -> tuple[float, bool]:
+    """Return the fastest of which another measurement gives nearly the same, and whether one does.
+
+    Not just the fastest: some rates are differences of two times, which other work on the machine
+    can make too small as well.
+    """
+    ordered = sorted(seconds)
+    for first, second in itertools.pairwise(ordered):
+        if second <= AGREE * first:
+            return first, True
+    return ordered[len(ordered) // 2], False
 
 
 def machine() -> dict[str, str]:
@@ -144,7 +187,7 @@ def _read(path: Path) -> tuple[Rates | None, float]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         known = Rates(**record["rates"])
-        until = path.stat().st_mtime + 3600.0 if record["busy"] > BUSY else np.inf
+        until = path.stat().st_mtime + 3600.0 if record["disturbed"] else np.inf
     except (OSError, ValueError, KeyError, TypeError):
         return None, 0.0  # not there, damaged, or of another version: measured anew
     values = dataclasses.astuple(known)

@@ -86,7 +86,9 @@ class Sequence:
         self.system: PreparedSystem | None = None
         self._root: PreparedSystem | None = None  # of the matrix prepared last
         self._analysis = analysis
-        self._fresh = 0.0  # seconds of the last preparation, its analysis already there
+        self._preparing = 0.0  # seconds of the last preparation, its analysis already there
+        self._fresh = 0.0  # seconds of the same and its solve
+        self._own = (0, 1.0)  # iterations of that solve, and to which accuracy
         self._iteration = 0.0  # seconds of an iteration with the old one
         self._slower = 1.0  # iterations found, over those foretold
         self._wait = 0  # matrices for which no trial is made, after one in vain
@@ -178,7 +180,7 @@ class Sequence:
         solution = run(b, rtol=rtol, strict=strict)
         done = time.perf_counter()
         if analysis is not None or self._root.report.analyses == 0 or self._fresh == 0.0:
-            self._fresh = done - started
+            self._preparing, self._fresh = ready - started, done - started
         # An iteration with the old one costs about a solve with it, or a cycle. The first solve of
         # a direct method has one column more, the probe.
         iterations, columns = solution.report.iterations, solution.report.columns
@@ -187,6 +189,7 @@ class Sequence:
         if self._root.report.reused is None:
             self._first_iterations = iterations
         self._last_iterations = iterations
+        self._own = (iterations, rtol)
         self.steps.append(
             dataclasses.replace(
                 step, iterations=iterations, prepare_seconds=ready - started,
@@ -215,13 +218,13 @@ class Sequence:
         if self._wait:
             self._wait -= 1
             return 0, "the last trial was in vain"
-        foretold = self._slower * foretold_iterations(change, rtol)
+        foretold = self._slower * self._foretold(change, rtol)
         most = self._fresh / max(self._iteration, 1e-9)
         why = (
             f"diagonals changed by a factor of {change:.3g}: about {foretold:.0f} iterations of "
             f"{self._iteration:.2g} s against {self._fresh:.2g} s"
         )
-        if foretold > 0.7 * most:
+        if foretold >= most - 0.3 * self._preparing / max(self._iteration, 1e-9):
             return 0, why
         wasted = sum(step.in_vain for step in self.steps)
         total = sum(s.prepare_seconds + s.solve_seconds + s.in_vain for s in self.steps)
@@ -267,10 +270,17 @@ class Sequence:
         return solution
 
     def _learn(self, iterations: int, spent: float, change: float, rtol: float) -> None:
-        foretold = foretold_iterations(change, rtol)
+        foretold = self._foretold(change, rtol)
         self._slower = float(np.clip(iterations / foretold, 0.3, 10.0))
         self._iteration = spent / max(iterations, 1)
         self._patience = 1
+
+    def _foretold(self, change: float, rtol: float) -> float:
+        """Return the iterations with the old preparation: of a hierarchy, √κ times its own."""
+        own, reached = self._own
+        if own == 0:
+            return foretold_iterations(change, rtol)
+        return float(own * np.sqrt(change) * np.log(2.0 / rtol) / np.log(2.0 / reached))
 
     def _change(self, operator: Operator) -> float:
         """Return max over min of the diagonals' ratio: a lower bound of cond(A_old⁻¹ A_new)."""
@@ -280,7 +290,7 @@ class Sequence:
         if old is None or new is None or old.shape != new.shape:
             return np.inf
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = new.diagonal() / old.diagonal()
+            ratio = operator.diagonal / self._root.operator.diagonal
         ratio = ratio[~np.isnan(ratio)]
         if not ratio.size or not (ratio > 0).all():
             return np.inf

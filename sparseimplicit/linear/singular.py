@@ -9,33 +9,41 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
-from ..errors import ConfigError, SingularSystem
+from .._optional import available
+from ..errors import ConfigError, SingularSystem, StructureError
 from .checks import checked_columns
-from .contract import Solver
 from .loads import loads
 from .nullspace import NullSpace, null_space
 from .operator import Array, Operator, Structure, column_norms
 from .reports import LinearSolution, Reason
+from .solvers import Pardiso, SuperLU
 
 POLICIES: Final = ("raise", "min_norm", "damp")
 DAMPING: Final = 1e-8  # times the size of each row, where the matrix is equilibrated
 WHERE: Final = "linear.solve"
 
 
-def check_policy(policy: str, where: str = WHERE) -> None:
-    """Refuse a policy that there is not."""
+def check_policy(policy: str, operator: Operator | None = None, where: str = WHERE) -> None:
+    """Refuse a policy that there is not, or that the operator does not allow."""
     if policy not in POLICIES:
         raise ConfigError(
             f"on_singular={policy!r} is unknown.",
             where=where,
             fix=f"use one of {', '.join(map(repr, POLICIES))}.",
         )
+    if policy != "raise" and operator is not None and operator.entries is None:
+        raise StructureError(
+            f"on_singular={policy!r} needs the entries of the matrix; this one gives products "
+            "alone.",
+            where=where,
+            fix="give a sparse matrix, or on_singular='raise'.",
+        )
 
 
 def solve_singular(
-    operator: Operator, b: Any, policy: str, *, rtol: float, transpose: bool, solver: Solver
+    operator: Operator, b: Any, policy: str, *, rtol: float, transpose: bool = False
 ) -> LinearSolution:
-    """Solve with a matrix that has turned out singular.
+    """Solve with a matrix that has turned out singular, by a factorization for any kind.
 
     Parameters
     ----------
@@ -47,8 +55,6 @@ def solve_singular(
         solution with A + δ D, D the sizes of the rows; its residual with A is the bias.
     rtol : float
     transpose : bool
-    solver : Solver
-        A direct one for matrices of any kind.
 
     Raises
     ------
@@ -56,11 +62,12 @@ def solve_singular(
         If no null vector is found, or b has a part along the left ones: then no solution exists.
     """
     started = time.perf_counter()
+    check_policy(policy, operator)
     rhs = checked_columns(b, operator.n, "the right-hand side", WHERE)
     if transpose:
         operator = _transposed(operator)
     if policy == "damp":
-        return _damped(operator, b, rhs, rtol, transpose, solver, started)
+        return _damped(operator, b, rhs, rtol, transpose, started)
     space = null_space(operator)
     if space.dimension == 0 or not space.complete:
         raise SingularSystem(
@@ -80,7 +87,7 @@ def solve_singular(
         [[operator.entries, sparse.csr_array(space.left)], [right.T, None]]
     )
     structure = Structure.SYMMETRIC if operator.structure.symmetric else Structure.GENERAL
-    system = solver.prepare(
+    system = _direct().prepare(
         Operator(sparse.csr_array(bordered), structure),
         because=f"on_singular='min_norm': {space.dimension} null vector(s), "
         f"{loads(space.localised()[:, 0], grid=operator.grid)}",
@@ -114,19 +121,17 @@ def _refuse_incompatible(space: NullSpace, rhs: Array, rtol: float, operator: Op
         )
 
 
+def _direct() -> Pardiso | SuperLU:
+    return Pardiso() if available("pypardiso") else SuperLU()
+
+
 def _damped(
-    operator: Operator,
-    b: Any,
-    rhs: Array,
-    rtol: float,
-    transpose: bool,
-    solver: Solver,
-    started: float,
+    operator: Operator, b: Any, rhs: Array, rtol: float, transpose: bool, started: float
 ) -> LinearSolution:
     rows, columns, size = operator.equilibration()
     damping = sparse.diags_array(DAMPING * size * rows * columns)
     structure = Structure.SYMMETRIC if operator.structure.symmetric else Structure.GENERAL
-    system = solver.prepare(
+    system = _direct().prepare(
         Operator(sparse.csr_array(operator.entries + damping), structure),
         because=f"on_singular='damp': {DAMPING:.0e} of each row's size added to the diagonal",
     )

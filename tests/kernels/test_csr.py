@@ -54,6 +54,18 @@ def test_large_products_run_in_parallel_with_the_same_bits(monkeypatch):
     np.testing.assert_allclose(results[0][1], a @ x, rtol=1e-12)
 
 
+def test_what_runs_in_parallel_is_decided_by_entries(monkeypatch):
+    """A few long rows are as much work as many short ones."""
+    runs = []
+    monkeypatch.setattr(csr, "_multiply_parallel", lambda *args: runs.append("parallel"))
+    monkeypatch.setattr(csr, "_multiply", lambda *args: runs.append("serial"))
+    monkeypatch.setattr(csr, "PARALLEL_ROWS", 10)
+    for rows, each in ((2, 25), (12, 4)):
+        a = sparse.csr_array(np.ones((rows, each)))
+        csr.multiply(a.indptr, a.indices, a.data, np.ones(each), np.empty(rows))
+    assert runs == ["parallel", "serial"]
+
+
 @given(seed=st.integers(0, 10**6), size=st.floats(-16, 0), wide=st.booleans())
 def test_first_asymmetry_agrees_with_dense_algebra(seed, size, wide):
     rng = np.random.default_rng(seed)
@@ -71,13 +83,32 @@ def test_first_asymmetry_agrees_with_dense_algebra(seed, size, wide):
     dtype = np.int64 if wide else np.int32
     expected = twin.asymmetric(a, 1e-10)
     for run in (csr._asymmetries, csr._asymmetries_parallel, csr._asymmetries.py_func):
-        out = np.empty(n, dtype=np.int64)
-        run(a.indptr.astype(dtype), a.indices.astype(dtype), a.data, 1e-10, np.empty(n), out)
+        out, surplus = np.empty((2, n), dtype=np.int64)
+        parts = a.indptr.astype(dtype), a.indices.astype(dtype), a.data
+        run(*parts, 1e-10, True, out, surplus)
         np.testing.assert_array_equal(out, expected)
+        run(*parts, 1e-10, False, out, surplus)
+        if surplus.sum() == 0 and (out < 0).all():  # the quick look is as good
+            assert (expected < 0).all()
     row, column = csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-10)
     assert (row >= 0) == (expected >= 0).any()
     if row >= 0:
         assert a[row, column] != a[column, row]
+
+
+@pytest.mark.parametrize("run", [csr._diagonal, csr._diagonal_parallel, csr._diagonal.py_func])
+def test_diagonal(run):
+    a, out = matrix(7, 23, 23), np.full(23, np.nan)
+    assert (a.diagonal() == 0).any()
+    run(a.indptr, a.indices, a.data, out)
+    np.testing.assert_array_equal(out, a.toarray().diagonal())
+
+
+def test_an_entry_alone_below_the_diagonal_is_found_behind_others():
+    a = sparse.csr_array(np.array([[1.0, 2.0, 0.0], [3.0, 1.0, 0.0], [5.0, 0.0, 1.0]]))
+    assert csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-13) == (0, 1)
+    a = sparse.csr_array(np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [5.0, 0.0, 1.0]]))
+    assert csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-13) == (2, 0)
 
 
 def test_stored_zeros_need_no_partner():

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseimplicit.linear import AMG, CG, Jacobi, Operator, Structure
-from sparseimplicit.linear.probe import Course, part_of, run_cg, try_amg
+from sparseimplicit.linear import AMG, CG, Jacobi, Operator, Rates, Structure
+from sparseimplicit.linear.factorizations import SHUFFLED, Factorizations, fill_of
+from sparseimplicit.linear.probe import Course, numbering_of, part_of, run_cg, try_amg
+from sparseimplicit.linear.solvers.cholmod import analysis_of
 from sparseimplicit.verify.zoo import laplacian
 
 SPD = Structure.POSITIVE_DEFINITE
@@ -40,6 +42,41 @@ def test_a_random_graph_has_no_dimension():
     adjacency = sparse.csr_array(edges + edges.T)
     matrix = sparse.diags_array(np.asarray(adjacency.sum(axis=1)).ravel() + 0.1) - adjacency
     assert part_of(Operator(matrix, SPD), 3000).dimension > 4
+
+
+def test_how_unknowns_are_numbered():
+    grid = laplacian(60, 60, 1.0)
+    natural = numbering_of(Operator(grid, SPD))
+    assert natural.scattered < 0.06
+    assert natural.distinct == 1.0
+    order = np.random.default_rng(0).permutation(3600)
+    assert numbering_of(Operator(grid[order][:, order], SPD)).scattered > 0.9
+    pairs = sparse.csr_array(sparse.kron(grid, np.array([[2.0, 1.0], [1.0, 2.0]])))
+    assert numbering_of(Operator(pairs, SPD)).distinct == pytest.approx(0.5, abs=0.06)
+    assert numbering_of(Operator(sparse.eye_array(1))).distinct == 1.0
+
+
+@pytest.mark.parametrize("unknowns", [1, 2])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_fill_is_guessed_before_it_is_known(unknowns, shuffled):
+    pytest.importorskip("sksparse", reason="scikit-sparse is not installed")
+    grid = laplacian(150, 150, 1.0)
+    if shuffled:
+        order = np.random.default_rng(0).permutation(grid.shape[0])
+        grid = grid[order][:, order]
+    operator = Operator(sparse.csr_array(sparse.kron(grid, np.eye(unknowns) + 1.0)), SPD)
+    guess = Factorizations(operator, 1, Rates(), 2.0)._guess().entries
+    found = fill_of(analysis_of(operator.entries, "amd")).entries
+    assert 1 / 1.6 < guess / found < 1.6
+
+
+def test_scattered_unknowns_make_an_ordering_longer():
+    grid = laplacian(400, 400, 1.0)
+    order = np.random.default_rng(0).permutation(grid.shape[0])
+    natural = Factorizations(Operator(grid, SPD), 1, Rates(), 2.0)
+    shuffled = Factorizations(Operator(grid[order][:, order], SPD), 1, Rates(), 2.0)
+    for name, times in SHUFFLED.items():
+        assert 0.7 * times < shuffled._ordering(name) / natural._ordering(name) <= times
 
 
 def test_small_components_are_taken_whole():

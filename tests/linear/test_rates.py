@@ -31,7 +31,7 @@ def measurements(monkeypatch):
 
     def measured():
         calls.append(0.0)
-        return {"iteration": 1e-5 * (1 + len(calls))}, calls[-1]
+        return {"iteration": 2e-5}, calls[-1]
 
     monkeypatch.setattr(module, "measure", measured)
     return calls
@@ -40,7 +40,7 @@ def measurements(monkeypatch):
 @pytest.fixture
 def busy_machine(monkeypatch):
     """Measure twice, others working all the time: 2e-5 s an iteration, then 1e-5 s."""
-    seconds = iter([2e-5, 1e-5])
+    seconds = iter([2e-5, 2e-5, 1e-5, 1e-5])
     monkeypatch.setattr(module, "measure", lambda: ({"iteration": next(seconds)}, 0.6))
 
 
@@ -62,7 +62,7 @@ def test_they_are_measured_once(measurements):
     first = rates()
     rates.cache_clear()  # as a new process would begin
     assert rates() == first
-    assert len(measurements) == 1
+    assert len(measurements) == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", *DAMAGED])
@@ -72,7 +72,7 @@ def test_a_damaged_file_is_replaced(measurements, text):
     assert rates().iteration == 2e-5
     rates.cache_clear()
     assert rates().iteration == 2e-5
-    assert len(measurements) == 1
+    assert len(measurements) == 2
 
 
 def test_where_nothing_can_be_written_they_last_as_long_as_the_process(
@@ -81,7 +81,7 @@ def test_where_nothing_can_be_written_they_last_as_long_as_the_process(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert rates() is rates()
-    assert len(measurements) == 1
+    assert len(measurements) == 2
     assert "cannot be kept" in caplog.text
 
 
@@ -93,6 +93,36 @@ def test_what_was_measured_on_a_busy_machine_is_said_and_measured_again(busy_mac
     os.utime(cache_path(), (0, 0))
     rates.cache_clear()
     assert rates().iteration == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds", "taken", "said"),
+    [
+        ([2.0, 2.2], 2, 2.0, False),
+        ([9.0, 2.0, 2.1], 3, 2.0, False),  # the first was disturbed
+        ([0.001, 2.1, 2.0], 3, 2.0, False),  # so was this: a difference of two times
+        ([1.0, 2.0, 4.0], 3, 2.0, True),
+    ],
+)
+def test_a_rate_has_to_be_confirmed(seconds, rounds, taken, said, monkeypatch, caplog):
+    left = [1e-5 * value for value in seconds]
+    monkeypatch.setattr(module, "measure", lambda: ({"iteration": left.pop(0)}, 0.0))
+    assert module.calibrate().iteration == pytest.approx(1e-5 * taken)
+    assert len(seconds) - len(left) == rounds
+    assert ("iteration came out different each time" in caplog.text) == said
+    assert json.loads(cache_path().read_text())["disturbed"] == said
+
+
+def test_what_a_busy_machine_distorts_is_limited(monkeypatch):
+    """All rates twice their default, one a hundred times: four times is believed of it."""
+    usual = dataclasses.asdict(Rates())
+    found = {name: 2 * value for name, value in usual.items()} | {"cycle": 100 * usual["cycle"]}
+    for busy, times in ((0.5, 4), (0.0, 100)):
+        monkeypatch.setattr(module, "measure", lambda busy=busy: (found, busy))
+        cache_path().unlink(missing_ok=True)
+        measured = module.calibrate()
+        assert measured.cycle == pytest.approx(times * usual["cycle"])
+        assert measured.factor == pytest.approx(2 * usual["factor"])
 
 
 def test_the_work_of_others_is_noticed(monkeypatch):

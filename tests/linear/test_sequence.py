@@ -130,6 +130,18 @@ def test_where_nothing_can_be_gained_nothing_is_tried(prepare, why, monkeypatch)
     assert why in sequence.steps[-1].because
 
 
+@pytest.mark.parametrize(("preparing", "action"), [(0.5, "reused"), (0.0, "prepared")])
+def test_a_hierarchy_is_kept_for_a_few_iterations_more_if_a_new_one_costs_more(preparing, action):
+    sequence = begun(CG(AMG("classical")), laplacian(30, 30, 1e-3))
+    own = sequence.steps[0].iterations
+    sequence._preparing, sequence._fresh = preparing, preparing + 0.019 * own
+    sequence.solve(Operator(1.1 * laplacian(30, 30, 1e-3), SPD), B)
+    step = sequence.steps[-1]
+    assert step.action == action
+    assert f"about {own} iterations" in step.because  # as many as with its own: κ of 1
+    assert step.iterations <= own + 1
+
+
 def test_another_size_is_prepared():
     sequence = begun(SuperLU(), laplacian(30, 30, 1.0))
     sequence.solve(Operator(laplacian(20, 20, 1.0), SPD), B[:400])

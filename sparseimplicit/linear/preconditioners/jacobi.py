@@ -22,7 +22,8 @@ class Jacobi(Preconditioner):
             If a whole row is zero.
         """
         entries = self.entries_of(operator)
-        diagonal = np.abs(entries.diagonal())
+        own = entries is operator.entries
+        diagonal = np.abs(operator.diagonal if own else entries.diagonal())
         if not diagonal.all():
             refuse_empty_rows(entries, "preconditioner 'jacobi', prepare")
             diagonal[diagonal == 0] = 1.0
