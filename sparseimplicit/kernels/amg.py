@@ -92,7 +92,7 @@ def _chunk(
     first: Any, inner: Any, columns: Any, values: Any, extra: Any, inverse: Any,
     start: Any, stop: Any, b: Any, x: Any, t: Any, out: Any,
 ) -> None:  # fmt: skip
-    """D out_i = t_i − Σ_(j in the chunk) a_ij out_j, twice; t = b − A x of other chunks + extra x."""
+    """D out_i = t_i − Σ a_ij out_j inside, twice; t = b − A x outside + extra x."""
     for i in range(start, stop):
         out[i] = x[i]
     for i in range(start, stop):

@@ -81,7 +81,7 @@ class Cycle:
     def bytes(self) -> int:
         """Of the levels, with vectors for one column."""
         vectors = sum(4 * level.n for level in self.levels) * self.dtype.itemsize
-        return sum(level.bytes for level in self.levels) + self.inverse.nbytes + vectors
+        return int(sum(level.bytes for level in self.levels) + self.inverse.nbytes + vectors)
 
     def apply(self, r: Array, unit: float) -> Array:
         """Return M⁻¹ r / unit for r (n, k)."""
