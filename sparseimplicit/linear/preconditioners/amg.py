@@ -11,11 +11,10 @@ import pyamg
 from scipy import sparse
 
 from ...errors import MemoryBudgetExceeded, ShapeError
-from ...kernels.amg import PARALLEL_ENTRIES
-from ...kernels.chunks import compact_order, permuted
 from ..operator import Array, Operator
 from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_empty_rows
 from .hierarchy import Cycle, transposed
+from .setup import classical, galerkin, order_of, reordered
 
 INT32_MOST: Final = int(np.iinfo(np.int32).max)
 
@@ -83,42 +82,38 @@ class AMG(Preconditioner):
         unit = 2.0 ** round(np.log2(np.max(np.abs(entries.data))))
         symmetric = operator.structure.symmetric
         if isinstance(analysis, Transfers) and analysis.fit(self, operator):
-            matrix = _reordered(entries, analysis.order, unit)
-            products = _galerkin(matrix, analysis)
+            matrix = reordered(entries, analysis.order, unit)
+            products = _products(matrix, analysis)
             return _Hierarchy(analysis, products, unit, symmetric, self.dtype, made=False)
-        order = _order(entries)
-        levels = self._build(_reordered(entries, order, unit), operator, order).levels
-        transfers = Transfers(
-            self.kind,
-            operator.n,
-            order,
-            tuple(
-                (sparse.csr_matrix(level.P), sparse.csr_matrix(level.R)) for level in levels[:-1]
-            ),
-        )
-        matrices = [sparse.csr_matrix(level.A) for level in levels]
+        order = order_of(entries)
+        matrices, levels = self._build(reordered(entries, order, unit), operator, order)
+        transfers = Transfers(self.kind, operator.n, order, tuple(levels))
         return _Hierarchy(transfers, matrices, unit, symmetric, self.dtype, made=True)
 
-    def _build(self, matrix: Any, operator: Operator, order: Any) -> Any:
+    def _build(self, matrix: Any, operator: Operator, order: Any) -> tuple[list[Any], list[Any]]:
         candidates = self._candidates(operator.n, order)
         symmetric = operator.structure.symmetric
         aggregate = self.kind == "aggregation" or (
             self.kind == "auto" and (candidates is not None or not symmetric)
         )
+        if not aggregate:
+            return classical(matrix)
         with warnings.catch_warnings():
             # What pyamg meets in an indefinite matrix, CG meets too, and says it.
             warnings.simplefilter("ignore", RuntimeWarning)
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
-            if not aggregate:
-                return pyamg.ruge_stuben_solver(matrix, presmoother=None, postsmoother=None)
-            return pyamg.smoothed_aggregation_solver(
+            levels = pyamg.smoothed_aggregation_solver(
                 matrix,
                 B=candidates,
                 symmetry="symmetric" if symmetric else "nonsymmetric",
                 presmoother=None,
                 postsmoother=None,
-            )
+            ).levels
+        return (
+            [sparse.csr_matrix(level.A) for level in levels],
+            [(sparse.csr_matrix(level.P), sparse.csr_matrix(level.R)) for level in levels[:-1]],
+        )
 
     def _candidates(self, n: int, order: Any) -> Array | None:
         if self.near_nullspace is None:
@@ -130,7 +125,7 @@ class AMG(Preconditioner):
                 where="preconditioner 'amg', prepare",
                 fix=f"give shape ({n}, m): one column a vector.",
             )
-        return candidates.reshape(n, -1)[order]
+        return np.asarray(candidates.reshape(n, -1)[order])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,22 +147,10 @@ class Transfers:
         return self.kind == amg.kind and self.n == operator.n
 
 
-def _order(entries: Any) -> Any:
-    if entries.nnz < PARALLEL_ENTRIES:  # it is one chunk
-        return np.arange(entries.shape[0], dtype=np.int32)
-    return compact_order(entries.indptr, entries.indices)
-
-
-def _reordered(entries: Any, order: Any, unit: float) -> Any:
-    """Return A[order][:, order] / unit with int32 indices."""
-    indptr, indices, values = permuted(entries.indptr, entries.indices, entries.data, order)
-    return sparse.csr_matrix((values / unit, indices, indptr), shape=entries.shape)
-
-
-def _galerkin(matrix: Any, transfers: Transfers) -> list[Any]:
+def _products(matrix: Any, transfers: Transfers) -> list[Any]:
     matrices = [matrix]
     for p, r in transfers.levels:
-        matrices.append(sparse.csr_matrix(r @ matrices[-1] @ p))
+        matrices.append(galerkin(matrices[-1], p, r))
     return matrices
 
 

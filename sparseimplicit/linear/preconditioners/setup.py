@@ -1,0 +1,92 @@
+"""Setting up hierarchies: pyamg's splittings and aggregates, our interpolation and products."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from pyamg import amg_core
+from scipy import sparse
+
+from ...kernels import coarsening
+from ...kernels.amg import PARALLEL_ENTRIES
+from ...kernels.chunks import compact_order, permuted
+from ...kernels.galerkin import product
+
+THETA: Final = 0.25  # of the largest coupling of a row: what is strong. Ruge and Stüben's
+COARSEST: Final = 10
+MOST_LEVELS: Final = 30
+
+
+def order_of(matrix: Any) -> Any:
+    """Return old numbers of the unknowns in the order of a hierarchy's level."""
+    if matrix.nnz < PARALLEL_ENTRIES:  # it is one chunk
+        return np.arange(matrix.shape[0], dtype=np.int32)
+    return compact_order(matrix.indptr, matrix.indices)
+
+
+def reordered(matrix: Any, order: Any, unit: float = 1.0) -> Any:
+    """Return A[order][:, order] / unit with int32 indices."""
+    indptr, indices, values = permuted(matrix.indptr, matrix.indices, matrix.data, order)
+    if unit != 1.0:
+        values /= unit
+    return sparse.csr_matrix((values, indices, indptr), shape=matrix.shape)
+
+
+def galerkin(matrix: Any, prolongation: Any, restriction: Any) -> Any:
+    """Return R A P."""
+    n = prolongation.shape[1]
+    right = product(_arrays(matrix), _arrays(prolongation), n)
+    indptr, indices, values = product(_arrays(restriction), right, n)
+    return sparse.csr_matrix((values, indices, indptr), shape=(restriction.shape[0], n))
+
+
+def classical(matrix: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """Return the matrices and the (P, R) of Ruge and Stüben's method."""
+    matrices, transfers = [matrix], []
+    while matrices[-1].shape[0] > COARSEST and len(matrices) < MOST_LEVELS:
+        a = matrices[-1]
+        coarse = _splitting(a)
+        count = int(coarse.max(initial=-1)) + 1
+        if count in (0, coarse.size):
+            break
+        p = coarsening.classical(a.indptr, a.indices, a.data, THETA, coarse)
+        prolongation = sparse.csr_matrix((p[2], p[1], p[0]), shape=(coarse.size, count))
+        restriction = prolongation.T.tocsr()
+        product_ = galerkin(a, prolongation, restriction)
+        product_, prolongation, restriction = _compact(product_, prolongation, restriction)
+        matrices.append(product_)
+        transfers.append((prolongation, restriction))
+    return matrices, transfers
+
+
+def _splitting(a: Any) -> Any:
+    """Return by unknown its number on the next level, or −1."""
+    n = a.shape[0]
+    indptr, indices = coarsening.strong(a.indptr, a.indices, a.data, THETA)
+    couplings = sparse.csr_matrix(
+        (np.ones(indices.size, dtype=np.int8), indices, indptr), shape=a.shape
+    )
+    back = couplings.T.tocsr()
+    kept, influence = np.empty(n, dtype=np.int32), np.zeros(n, dtype=np.int32)
+    amg_core.rs_cf_splitting(n, indptr, indices, back.indptr, back.indices, influence, kept)
+    return np.where(kept == 1, np.cumsum(kept == 1) - 1, -1).astype(np.int32)
+
+
+def _compact(a: Any, p: Any, r: Any) -> tuple[Any, Any, Any]:
+    """Renumber the unknowns of a level, so that its chunks are compact too."""
+    if a.nnz < PARALLEL_ENTRIES:
+        return a, p, r
+    order = compact_order(a.indptr, a.indices)
+    rank = np.empty(order.size, dtype=np.int32)
+    rank[order] = np.arange(order.size, dtype=np.int32)
+    columns = rank[p.indices]
+    return (
+        reordered(a, order),
+        sparse.csr_matrix((p.data, columns, p.indptr), shape=p.shape),
+        r[order],
+    )
+
+
+def _arrays(m: Any) -> Any:
+    return m.indptr, m.indices, m.data
