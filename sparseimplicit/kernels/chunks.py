@@ -21,24 +21,20 @@ def compact_order(indptr: Indices, indices: Indices, chunk: int = CHUNK) -> Indi
     """Return the old numbers of the unknowns in an order whose chunks are compact in the graph.
 
     Each chunk grows breadth first from an unknown next to those before. In it, rows follow by
-    their number of entries inside: a loop whose length seldom changes is foreseen by the core.
+    their number of entries: a loop whose length seldom changes is foreseen by the core.
     """
     n = indptr.size - 1
     order = np.empty(n, dtype=np.int32)
     _grow(indptr, indices, chunk, order, np.zeros(n, dtype=np.bool_))
-    rank = np.empty(n, dtype=np.int32)
-    rank[order] = np.arange(n, dtype=np.int32)
-    inside = np.empty(n, dtype=np.int32)
-    _inside(indptr, indices, chunk, order, rank, inside)
     out = np.empty_like(order)
-    _sort_chunks(chunk, order, inside, out)
+    _sort_chunks(chunk, order, np.diff(indptr)[order], out)
     return out
 
 
 def permuted(
-    indptr: Indices, indices: Indices, values: Values, order: Indices
+    indptr: Indices, indices: Indices, values: Values, order: Indices, unit: float
 ) -> tuple[Indices, Indices, Values]:
-    """Return the CSR arrays of A[order][:, order], rows sorted, int32."""
+    """Return the CSR arrays of A[order][:, order] / unit, int32; rows are not sorted."""
     n = order.size
     rank = np.empty(n, dtype=np.int32)
     rank[order] = np.arange(n, dtype=np.int32)
@@ -47,7 +43,7 @@ def permuted(
     columns = np.empty(indices.size, dtype=np.int32)
     entries = np.empty(indices.size)
     run = _permute_parallel if indices.size >= PARALLEL_ENTRIES else _permute
-    run(indptr, indices, values, order, rank, first, columns, entries)
+    run(indptr, indices, values, order, rank, unit, first, columns, entries)
     return first, columns, entries
 
 
@@ -145,62 +141,41 @@ def _grow(indptr: Any, indices: Any, chunk: Any, order: Any, seen: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _inside(indptr: Any, indices: Any, chunk: Any, order: Any, rank: Any, inside: Any) -> None:
-    for i in range(order.size):
-        mine, count = i // chunk, 0
-        for k in range(indptr[order[i]], indptr[order[i] + 1]):
-            if rank[indices[k]] // chunk == mine:
-                count += 1
-        inside[i] = count
-
-
-@njit(cache=True, nogil=True)
-def _sort_chunks(chunk: Any, order: Any, inside: Any, out: Any) -> None:
+def _sort_chunks(chunk: Any, order: Any, lengths: Any, out: Any) -> None:
     for start in range(0, order.size, chunk):
         stop = min(start + chunk, order.size)
-        place = np.argsort(inside[start:stop], kind="mergesort")
+        place = np.argsort(lengths[start:stop], kind="mergesort")
         for i in range(stop - start):
             out[start + i] = order[start + place[i]]
 
 
 @njit(inline="always")
 def _permute_row(
-    indptr: Any, indices: Any, values: Any, order: Any, rank: Any, i: Any,
+    indptr: Any, indices: Any, values: Any, order: Any, rank: Any, unit: Any, i: Any,
     first: Any, columns: Any, entries: Any,
 ) -> None:  # fmt: skip
     done = first[i]
-    if first[i + 1] - done > 64:  # the loop below would take the square of it
-        low, high = indptr[order[i]], indptr[order[i] + 1]
-        ranks = rank[indices[low:high]]
-        place = np.argsort(ranks, kind="mergesort")
-        for k in range(place.size):
-            columns[done + k], entries[done + k] = ranks[place[k]], values[low + place[k]]
-        return
     for k in range(indptr[order[i]], indptr[order[i] + 1]):
-        j, place = rank[indices[k]], done
-        while place > first[i] and columns[place - 1] > j:
-            columns[place], entries[place] = columns[place - 1], entries[place - 1]
-            place -= 1
-        columns[place], entries[place] = j, values[k]
+        columns[done], entries[done] = rank[indices[k]], values[k] / unit
         done += 1
 
 
 @njit(cache=True, nogil=True)
 def _permute(
-    indptr: Any, indices: Any, values: Any, order: Any, rank: Any,
+    indptr: Any, indices: Any, values: Any, order: Any, rank: Any, unit: Any,
     first: Any, columns: Any, entries: Any,
 ) -> None:  # fmt: skip
     for i in range(order.size):
-        _permute_row(indptr, indices, values, order, rank, i, first, columns, entries)
+        _permute_row(indptr, indices, values, order, rank, unit, i, first, columns, entries)
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _permute_parallel(
-    indptr: Any, indices: Any, values: Any, order: Any, rank: Any,
+    indptr: Any, indices: Any, values: Any, order: Any, rank: Any, unit: Any,
     first: Any, columns: Any, entries: Any,
 ) -> None:  # fmt: skip
     for i in prange(order.size):
-        _permute_row(indptr, indices, values, order, rank, i, first, columns, entries)
+        _permute_row(indptr, indices, values, order, rank, unit, i, first, columns, entries)
 
 
 @njit(inline="always")

@@ -11,6 +11,7 @@ import pyamg
 from scipy import sparse
 
 from ...errors import MemoryBudgetExceeded, ShapeError
+from ...kernels.csr import row_sizes
 from ..operator import Array, Operator
 from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_empty_rows
 from .hierarchy import Cycle, transposed
@@ -79,7 +80,7 @@ class AMG(Preconditioner):
             )
         refuse_empty_rows(entries, "preconditioner 'amg', prepare")
         # pyamg compares with absolute numbers: it gets a matrix of entries around 1.
-        unit = 2.0 ** round(np.log2(np.max(np.abs(entries.data))))
+        unit = 2.0 ** round(np.log2(row_sizes(entries.indptr, entries.data)[0].max()))
         symmetric = operator.structure.symmetric
         if isinstance(analysis, Transfers) and analysis.fit(self, operator):
             matrix = reordered(entries, analysis.order, unit)
@@ -103,6 +104,7 @@ class AMG(Preconditioner):
             warnings.simplefilter("ignore", RuntimeWarning)
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
+            matrix.sort_indices()
             levels = pyamg.smoothed_aggregation_solver(
                 matrix,
                 B=candidates,
@@ -175,9 +177,7 @@ class _Hierarchy(PreparedPreconditioner):
         # Made here, not at the first adjoint solve: a value never changes.
         self._transposed = self._cycle
         if not symmetric:
-            self._transposed = Cycle(
-                transfers.order, *transposed(matrices, transfers.levels), dtype
-            )
+            self._transposed = transposed(self._cycle, matrices, transfers.levels)
         self.bytes_estimate = self._cycle.bytes * (1 if symmetric else 2)
 
     def apply(self, r: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,8 +57,9 @@ class Cycle:
 
     Notes
     -----
-    The cycle on Aᵀ with Rᵀ and Pᵀ exchanged is the transpose: the smoother of Aᵀ is that of A,
-    transposed. Two threads may apply one cycle at once: each takes vectors of its own.
+    The cycle on Aᵀ with Rᵀ and Pᵀ exchanged, and with the D of A, is the transpose: then the
+    smoother of Aᵀ is that of A, transposed. Two threads may apply one cycle at once: each takes
+    vectors of its own.
     """
 
     def __init__(
@@ -68,7 +70,8 @@ class Cycle:
         self.levels = tuple(
             _level(a, p, r, self.dtype) for a, (p, r) in zip(matrices, transfers, strict=False)
         )
-        self.last, self.inverse = None, np.zeros((0, 0))
+        self.last: Level | None = None
+        self.inverse = np.zeros((0, 0))
         if matrices[-1].shape[0] > DENSE:  # coarsening has stalled: the couplings are weak
             nothing = sparse.csr_matrix((0, 0))
             self.last = _level(matrices[-1], nothing, nothing, self.dtype)
@@ -134,12 +137,27 @@ def _level(a: Any, p: Any, r: Any, dtype: Any) -> Level:
 
 
 def _matrix(m: Any, dtype: Any) -> Matrix:
-    return m.indptr.astype(np.uint32), m.indices.astype(np.uint32), m.data.astype(dtype)
+    # scipy's int32 arrays as they are, without a copy
+    values = m.data.astype(dtype, copy=False)
+    return m.indptr.view(np.uint32), m.indices.view(np.uint32), values
 
 
-def transposed(matrices: Sequence[Any], transfers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Return Aᵀ of each level, and (Rᵀ, Pᵀ)."""
-    return (
+def transposed(cycle: Cycle, matrices: Sequence[Any], transfers: Sequence[Any]) -> Cycle:
+    """Return the cycle whose matrix is the transpose."""
+    twin = Cycle(
+        cycle.order,
         [sparse.csr_matrix(a.T) for a in matrices],
         [(sparse.csr_matrix(r.T), sparse.csr_matrix(p.T)) for p, r in transfers],
+        cycle.dtype,
     )
+    pairs = zip(twin.levels, cycle.levels, strict=True)
+    twin.levels = tuple(_with_diagonal_of(level, other) for level, other in pairs)
+    if twin.last is not None and cycle.last is not None:
+        twin.last = _with_diagonal_of(twin.last, cycle.last)
+    return twin
+
+
+def _with_diagonal_of(level: Level, other: Level) -> Level:
+    # D holds sums of rows, which for Aᵀ would be sums of columns.
+    rows = (*level.rows[:5], *other.rows[5:])
+    return dataclasses.replace(level, rows=rows)

@@ -25,11 +25,9 @@ def order_of(matrix: Any) -> Any:
     return compact_order(matrix.indptr, matrix.indices)
 
 
-def reordered(matrix: Any, order: Any, unit: float = 1.0) -> Any:
+def reordered(matrix: Any, order: Any, unit: float) -> Any:
     """Return A[order][:, order] / unit with int32 indices."""
-    indptr, indices, values = permuted(matrix.indptr, matrix.indices, matrix.data, order)
-    if unit != 1.0:
-        values /= unit
+    indptr, indices, values = permuted(matrix.indptr, matrix.indices, matrix.data, order, unit)
     return sparse.csr_matrix((values, indices, indptr), shape=matrix.shape)
 
 
@@ -53,9 +51,7 @@ def classical(matrix: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
         p = coarsening.classical(a.indptr, a.indices, a.data, THETA, coarse)
         prolongation = sparse.csr_matrix((p[2], p[1], p[0]), shape=(coarse.size, count))
         restriction = prolongation.T.tocsr()
-        product_ = galerkin(a, prolongation, restriction)
-        product_, prolongation, restriction = _compact(product_, prolongation, restriction)
-        matrices.append(product_)
+        matrices.append(galerkin(a, prolongation, restriction))
         transfers.append((prolongation, restriction))
     return matrices, transfers
 
@@ -71,21 +67,6 @@ def _splitting(a: Any) -> Any:
     kept, influence = np.empty(n, dtype=np.int32), np.zeros(n, dtype=np.int32)
     amg_core.rs_cf_splitting(n, indptr, indices, back.indptr, back.indices, influence, kept)
     return np.where(kept == 1, np.cumsum(kept == 1) - 1, -1).astype(np.int32)
-
-
-def _compact(a: Any, p: Any, r: Any) -> tuple[Any, Any, Any]:
-    """Renumber the unknowns of a level, so that its chunks are compact too."""
-    if a.nnz < PARALLEL_ENTRIES:
-        return a, p, r
-    order = compact_order(a.indptr, a.indices)
-    rank = np.empty(order.size, dtype=np.int32)
-    rank[order] = np.arange(order.size, dtype=np.int32)
-    columns = rank[p.indices]
-    return (
-        reordered(a, order),
-        sparse.csr_matrix((p.data, columns, p.indptr), shape=p.shape),
-        r[order],
-    )
 
 
 def _arrays(m: Any) -> Any:
