@@ -31,6 +31,14 @@ def compact_order(indptr: Indices, indices: Indices, chunk: int = CHUNK) -> Indi
     return out
 
 
+def sorted_order(indptr: Indices, chunk: int) -> Indices:
+    """Return the old numbers of the unknowns when each chunk is sorted by entries a row."""
+    lengths = np.diff(indptr)
+    out = np.empty(lengths.size, dtype=np.int32)
+    _sort_chunks(chunk, np.arange(out.size, dtype=np.int32), lengths, out)
+    return out
+
+
 def permuted(
     indptr: Indices, indices: Indices, values: Values, order: Indices, unit: float
 ) -> tuple[Indices, Indices, Values]:

@@ -10,12 +10,12 @@ from sparseimplicit.errors import ShapeError
 from sparseimplicit.kernels import amg as kernels
 from sparseimplicit.kernels import amg_columns, chunks, coarsening, galerkin
 from sparseimplicit.linear import AMG, CG, GMRES, Operator, Structure
-from sparseimplicit.linear.preconditioners import hierarchy, setup
+from sparseimplicit.linear.preconditioners import setup
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 from tests.reference import amg as twin
 
 SPD = Structure.POSITIVE_DEFINITE
-MODULES = (kernels, amg_columns, chunks, coarsening, galerkin, hierarchy, setup)
+MODULES = (kernels, amg_columns, chunks, coarsening, galerkin, setup)
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def small_chunks(monkeypatch):
     for module in MODULES:
         monkeypatch.setattr(module, "PARALLEL_ENTRIES", 500)
     monkeypatch.setattr(chunks, "PARALLEL_ROWS", 100)
-    monkeypatch.setattr(hierarchy, "CHUNK", 64)
+    monkeypatch.setattr(setup, "CHUNK", 64)
 
 
 def dense(apply, n):

@@ -12,9 +12,10 @@ import numpy as np
 from scipy import sparse
 
 from ...kernels import amg, amg_columns
-from ...kernels.amg import PARALLEL_ENTRIES, Matrix, Rows
-from ...kernels.chunks import CHUNK, gather, scatter, split_rows
+from ...kernels.amg import Matrix, Rows
+from ...kernels.chunks import gather, scatter, split_rows
 from ..operator import Array
+from .setup import chunk_of
 
 DENSE: Final = 1000  # unknowns; a coarsest level with more is smoothed, not solved
 
@@ -131,7 +132,7 @@ class Cycle:
 
 
 def _level(a: Any, p: Any, r: Any, dtype: Any) -> Level:
-    chunk = CHUNK if a.nnz >= PARALLEL_ENTRIES else a.shape[0]
+    chunk = chunk_of(a)
     rows = split_rows(a.indptr, a.indices, a.data, chunk, dtype)
     return Level(rows, chunk, _matrix(p, dtype), _matrix(r, dtype))
 

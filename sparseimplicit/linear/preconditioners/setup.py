@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ...kernels import coarsening
 from ...kernels.amg import PARALLEL_ENTRIES
-from ...kernels.chunks import compact_order, permuted
+from ...kernels.chunks import CHUNK, compact_order, permuted, sorted_order
 from ...kernels.galerkin import product
 
 THETA: Final = 0.25  # of the largest coupling of a row: what is strong. Ruge and Stüben's
@@ -23,6 +23,11 @@ def order_of(matrix: Any) -> Any:
     if matrix.nnz < PARALLEL_ENTRIES:  # it is one chunk
         return np.arange(matrix.shape[0], dtype=np.int32)
     return compact_order(matrix.indptr, matrix.indices)
+
+
+def chunk_of(matrix: Any) -> int:
+    """Return the rows of a chunk: all, where the matrix is too small for two threads."""
+    return CHUNK if matrix.nnz >= PARALLEL_ENTRIES else max(int(matrix.shape[0]), 1)
 
 
 def reordered(matrix: Any, order: Any, unit: float) -> Any:
@@ -51,7 +56,14 @@ def classical(matrix: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
         p = coarsening.classical(a.indptr, a.indices, a.data, THETA, coarse)
         prolongation = sparse.csr_matrix((p[2], p[1], p[0]), shape=(coarse.size, count))
         restriction = prolongation.T.tocsr()
-        matrices.append(galerkin(a, prolongation, restriction))
+        next_ = galerkin(a, prolongation, restriction)
+        # Coarse unknowns lie as their fine ones do: chunks are compact, their rows to be sorted.
+        order = sorted_order(next_.indptr, chunk_of(next_))
+        rank = np.empty(count, dtype=np.int32)
+        rank[order] = np.arange(count, dtype=np.int32)
+        prolongation.indices = rank[prolongation.indices]
+        restriction = restriction[order]
+        matrices.append(reordered(next_, order, 1.0))
         transfers.append((prolongation, restriction))
     return matrices, transfers
 
