@@ -8,18 +8,16 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyamg
-from pyamg.multilevel import MultilevelSolver
-from pyamg.relaxation.smoothing import change_smoothers
 from scipy import sparse
 
 from ...errors import MemoryBudgetExceeded, ShapeError
+from ...kernels.csr import row_sizes
 from ..operator import Array, Operator
 from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_empty_rows
+from .hierarchy import Cycle, transposed
+from .setup import classical, galerkin, order_of, reordered
 
-# Symmetric sweeps on both sides: the cycle of a symmetric A is symmetric, and the cycle built on
-# the transposed levels is the transpose of the cycle.
 INT32_MOST: Final = int(np.iinfo(np.int32).max)
-SMOOTHER = ("gauss_seidel", {"sweep": "symmetric", "iterations": 1})
 
 
 class AMG(Preconditioner):
@@ -33,6 +31,9 @@ class AMG(Preconditioner):
     near_nullspace : array, shape (n,) or (n, m), optional
         Vectors with A v ≈ 0: constants a field for diffusion (the default), rigid body modes for
         elasticity. Used by aggregation.
+    dtype : numpy dtype
+        Of the hierarchy: float32 takes two thirds of the memory. The solve around it stays in
+        float64 and reaches the same residuals.
 
     Notes
     -----
@@ -42,7 +43,9 @@ class AMG(Preconditioner):
     name = "amg"
     definite: ClassVar[bool] = True
 
-    def __init__(self, kind: str = "auto", near_nullspace: Any = None) -> None:
+    def __init__(
+        self, kind: str = "auto", near_nullspace: Any = None, *, dtype: Any = np.float64
+    ) -> None:
         if kind not in ("auto", "classical", "aggregation"):
             raise ShapeError(
                 f"there is no AMG of kind '{kind}'.",
@@ -52,6 +55,11 @@ class AMG(Preconditioner):
         self.kind = kind
         self.name = "sa" if kind == "aggregation" else "amg"
         self.near_nullspace = near_nullspace
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ShapeError(
+                f"there is no AMG in {self.dtype}.", where="AMG", fix="use float64 or float32."
+            )
 
     def prepare(self, operator: Operator, analysis: Any = None) -> PreparedPreconditioner:
         """Build the hierarchy, or the Galerkin products of an older one's transfers.
@@ -72,46 +80,44 @@ class AMG(Preconditioner):
             )
         refuse_empty_rows(entries, "preconditioner 'amg', prepare")
         # pyamg compares with absolute numbers: it gets a matrix of entries around 1.
-        unit = 2.0 ** round(np.log2(np.max(np.abs(entries.data))))
-        matrix = sparse.csr_matrix(
-            (
-                entries.data / unit,
-                entries.indices.astype(np.int32),
-                entries.indptr.astype(np.int32),
-            ),
-            shape=entries.shape,
-        )
+        unit = 2.0 ** round(np.log2(row_sizes(entries.indptr, entries.data)[0].max()))
         symmetric = operator.structure.symmetric
         if isinstance(analysis, Transfers) and analysis.fit(self, operator):
-            return _Hierarchy(analysis, _galerkin(matrix, analysis), unit, symmetric, made=False)
-        built = self._build(matrix, operator)
-        transfers = Transfers(
-            self.kind, operator.n, tuple((level.P, level.R) for level in built.levels[:-1])
-        )
-        return _Hierarchy(transfers, built, unit, symmetric, made=True)
+            matrix = reordered(entries, analysis.order, unit)
+            products = _products(matrix, analysis)
+            return _Hierarchy(analysis, products, unit, symmetric, self.dtype, made=False)
+        order = order_of(entries)
+        matrices, levels = self._build(reordered(entries, order, unit), operator, order)
+        transfers = Transfers(self.kind, operator.n, order, tuple(levels))
+        return _Hierarchy(transfers, matrices, unit, symmetric, self.dtype, made=True)
 
-    def _build(self, matrix: Any, operator: Operator) -> Any:
-        candidates = self._candidates(operator.n)
+    def _build(self, matrix: Any, operator: Operator, order: Any) -> tuple[list[Any], list[Any]]:
+        candidates = self._candidates(operator.n, order)
         symmetric = operator.structure.symmetric
         aggregate = self.kind == "aggregation" or (
             self.kind == "auto" and (candidates is not None or not symmetric)
         )
+        if not aggregate:
+            return classical(matrix)
         with warnings.catch_warnings():
             # What pyamg meets in an indefinite matrix, CG meets too, and says it.
             warnings.simplefilter("ignore", RuntimeWarning)
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
-            if not aggregate:
-                return pyamg.ruge_stuben_solver(matrix, presmoother=SMOOTHER, postsmoother=SMOOTHER)
-            return pyamg.smoothed_aggregation_solver(
+            matrix.sort_indices()
+            levels = pyamg.smoothed_aggregation_solver(
                 matrix,
                 B=candidates,
                 symmetry="symmetric" if symmetric else "nonsymmetric",
-                presmoother=SMOOTHER,
-                postsmoother=SMOOTHER,
-            )
+                presmoother=None,
+                postsmoother=None,
+            ).levels
+        return (
+            [sparse.csr_matrix(level.A) for level in levels],
+            [(sparse.csr_matrix(level.P), sparse.csr_matrix(level.R)) for level in levels[:-1]],
+        )
 
-    def _candidates(self, n: int) -> Array | None:
+    def _candidates(self, n: int, order: Any) -> Array | None:
         if self.near_nullspace is None:
             return None
         candidates = np.asarray(self.near_nullspace, dtype=np.float64)
@@ -121,12 +127,12 @@ class AMG(Preconditioner):
                 where="preconditioner 'amg', prepare",
                 fix=f"give shape ({n}, m): one column a vector.",
             )
-        return candidates.reshape(n, -1)
+        return np.asarray(candidates.reshape(n, -1)[order])
 
 
 @dataclass(frozen=True, eq=False)
 class Transfers:
-    """The prolongations and restrictions of a hierarchy, finest first.
+    """The order of the unknowns, the prolongations and restrictions, finest first.
 
     With the Galerkin products of a neighbouring matrix they make a hierarchy for it, at a part of
     the cost of a new one; its iterations are nearly those of a new one while the large couplings
@@ -135,6 +141,7 @@ class Transfers:
 
     kind: str
     n: int
+    order: Any
     levels: tuple[tuple[Any, Any], ...]
 
     def fit(self, amg: AMG, operator: Operator) -> bool:
@@ -142,60 +149,41 @@ class Transfers:
         return self.kind == amg.kind and self.n == operator.n
 
 
-def _galerkin(matrix: Any, transfers: Transfers) -> Any:
-    levels = [MultilevelSolver.Level()]
-    levels[0].A = matrix
+def _products(matrix: Any, transfers: Transfers) -> list[Any]:
+    matrices = [matrix]
     for p, r in transfers.levels:
-        levels[-1].P, levels[-1].R = p, r
-        coarse = MultilevelSolver.Level()
-        coarse.A = (r @ levels[-1].A @ p).asformat(levels[-1].A.format)
-        levels.append(coarse)
-    solver = MultilevelSolver(levels, coarse_solver="pinv")
-    change_smoothers(solver, SMOOTHER, SMOOTHER)
-    return solver
+        matrices.append(galerkin(matrices[-1], p, r))
+    return matrices
 
 
 class _Hierarchy(PreparedPreconditioner):
     factorizations = 1
 
     def __init__(
-        self, transfers: Transfers, solver: Any, unit: float, symmetric: bool, *, made: bool
+        self,
+        transfers: Transfers,
+        matrices: list[Any],
+        unit: float,
+        symmetric: bool,
+        dtype: Any,
+        *,
+        made: bool,
     ) -> None:
         self.analysis = transfers
         self.reused = None if made else "transfers between levels"
-        self._solver = solver
+        self.matrices = matrices
         self._unit = unit
+        self._cycle = Cycle(transfers.order, matrices, transfers.levels, dtype)
         # Made here, not at the first adjoint solve: a value never changes.
-        self._transposed = solver if symmetric else _transposed(solver)
-        levels = solver.levels
-        self.bytes_estimate = int(
-            sum(12 * level.A.nnz for level in levels)
-            + sum(24 * level.P.nnz for level in levels[:-1])
-        )
+        self._transposed = self._cycle
+        if not symmetric:
+            self._transposed = transposed(self._cycle, matrices, transfers.levels)
+        self.bytes_estimate = self._cycle.bytes * (1 if symmetric else 2)
 
     def apply(self, r: Array) -> Array:
         """Return one V-cycle on r."""
-        return _cycle(self._solver, r) / self._unit
+        return self._cycle.apply(r, self._unit)
 
     def apply_transpose(self, r: Array) -> Array:
         """Return the transposed V-cycle on r."""
-        return _cycle(self._transposed, r) / self._unit
-
-
-def _cycle(solver: Any, r: Array) -> Array:
-    cycle = solver.aspreconditioner(cycle="V")
-    return np.column_stack([cycle.matvec(column) for column in np.ascontiguousarray(r.T)])
-
-
-def _transposed(solver: Any) -> Any:
-    """Return the hierarchy whose cycle is the transpose: Aᵀ on each level, P and Rᵀ exchanged."""
-    levels = []
-    for level in solver.levels:
-        twin = MultilevelSolver.Level()
-        twin.A = level.A.T.tocsr()
-        if level is not solver.levels[-1]:
-            twin.P, twin.R = level.R.T.tocsr(), level.P.T.tocsr()
-        levels.append(twin)
-    transposed = MultilevelSolver(levels, coarse_solver="pinv")
-    change_smoothers(transposed, SMOOTHER, SMOOTHER)
-    return transposed
+        return self._transposed.apply(r, self._unit)
