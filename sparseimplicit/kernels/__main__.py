@@ -1,10 +1,11 @@
 """Compile every kernel once, so that no job waits for the compiler."""
 
 import time
+from typing import Any
 
 import numpy as np
 
-from . import PARALLEL_ROWS, csr, graph, tv, vectors
+from . import PARALLEL_ROWS, batches, csr, graph, tv, vectors
 
 
 def warm_up() -> float:
@@ -33,9 +34,23 @@ def warm_up() -> float:
             csr.scaled_sizes(indptr, indices, np.ones(n), np.ones(n), np.ones(n))
             csr.upper_triangle(indptr, indices, np.ones(n))
             csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
+            _warm_batches(indptr, indices, n)
             graph.ball(indptr, indices, 0, 2)
             graph.column_counts(indptr, indices, np.arange(n))
     return time.perf_counter() - started
+
+
+def _warm_batches(indptr: Any, indices: Any, n: int) -> None:
+    """Factorize n systems of one unknown, or eight of many for a factor of parallel size."""
+    groups = -(-n // batches.LANES)
+    one, place = np.ones(groups, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    members, first = np.arange(n), np.arange(n + 1)
+    band = 4 * one if n >= PARALLEL_ROWS else 0 * one
+    offset = np.append(0, np.cumsum(batches.LANES * (band + 1)))
+    packed = (members, first, one, band, offset)
+    factor, b = np.empty(offset[-1]), np.ones((n, 1))
+    batches.factorize(indptr, indices, np.ones(n), members, first, place, one, band, offset, factor)
+    batches.solve(factor, *packed, b, np.empty((n, 1)))
 
 
 if __name__ == "__main__":

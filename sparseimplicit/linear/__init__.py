@@ -1,5 +1,6 @@
 """Linear systems: a matrix, a solver, a prepared system, a solution with its report."""
 
+from .blocks import block_diagonal
 from .contract import PreparedSystem, Solver
 from .diagnosis import Diagnosis, Finding
 from .dispatch import Choice, Selection, choose, select
@@ -14,7 +15,7 @@ from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
 from .sequence import Sequence, Step
-from .solvers import CG, GMRES, MINRES, Banded, Cholmod, Dense, Pardiso, SuperLU
+from .solvers import CG, GMRES, MINRES, Banded, Batched, Cholmod, Dense, Pardiso, SuperLU
 
 __all__ = [
     "AMG",
@@ -24,6 +25,7 @@ __all__ = [
     "MINRES",
     "Attempt",
     "Banded",
+    "Batched",
     "Candidate",
     "Choice",
     "Cholmod",
@@ -52,6 +54,7 @@ __all__ = [
     "Structure",
     "SuperLU",
     "available_solvers",
+    "block_diagonal",
     "calibrate",
     "choose",
     "diagnose",

@@ -29,6 +29,7 @@ _solvers: Final[dict[str, Callable[[], Solver]]] = {
     "pardiso+amd": lambda: solvers.Pardiso("amd"),
     "pardiso+single": lambda: solvers.Pardiso(single=True),
     "banded": solvers.Banded,
+    "batched": solvers.Batched,
     "cg": solvers.CG,
     "minres": solvers.MINRES,
     "gmres": solvers.GMRES,
