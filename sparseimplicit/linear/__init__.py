@@ -6,6 +6,7 @@ from .diagnosis import Diagnosis, Finding
 from .dispatch import Choice, Selection, choose, select
 from .doctor import diagnose
 from .factorizations import Candidate
+from .filters import FilterOperator
 from .ladder import Ladder, prepare, solve
 from .method import Attempt, Needs, PreparedMethod
 from .operator import Operator, Structure
@@ -31,6 +32,7 @@ __all__ = [
     "Cholmod",
     "Dense",
     "Diagnosis",
+    "FilterOperator",
     "Finding",
     "Jacobi",
     "Ladder",
