@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import PARALLEL_ROWS, batches, csr, graph, tv, vectors
+from . import PARALLEL_ROWS, batches, csr, filters, graph, stencils, tv, vectors
 
 
 def warm_up() -> float:
@@ -37,7 +37,26 @@ def warm_up() -> float:
             _warm_batches(indptr, indices, n)
             graph.ball(indptr, indices, 0, 2)
             graph.column_counts(indptr, indices, np.arange(n))
+        _warm_filters(shape)
     return time.perf_counter() - started
+
+
+def _warm_filters(shape: tuple[int, int]) -> None:
+    """Multiply by filters of 3 × 3, without and with assembly."""
+    f, weights = np.ones((1, 3, 3)), np.ones((1, *shape))
+    (h, w), rows, columns = shape, *(np.clip(np.arange(-1, n + 1), 0, n - 1) for n in shape)
+    u, wide, out = np.zeros((h + 2, w + 2)), np.zeros((h, w + 4)), np.empty(shape)
+    filters.multiply(f, f, weights, u, np.empty_like(u), filters.scratch(f, weights))
+    filters.diagonal(f, weights, rows, columns, np.zeros(shape))
+    stencil = np.empty((h + 2, 13, w + 4))
+    stencils.assemble(stencils.products_of(f), weights, 3, stencil)
+    stencils.fold(stencil, 3, 3, rows, columns, False)
+    stencils.apply_stencil(stencil, 3, 3, False, wide, out)
+    near = [np.minimum(n, np.arange(n) + 3) - np.maximum(0, np.arange(n) - 2) for n in shape]
+    starts = np.append(0, np.cumsum(np.outer(*near)))
+    for dtype in (np.int32, np.int64):
+        indptr, indices = starts.astype(dtype), np.empty(starts[-1], dtype=dtype)
+        stencils.fill_csr(stencil, 3, 3, indptr, indices, np.empty(starts[-1]))
 
 
 def _warm_batches(indptr: Any, indices: Any, n: int) -> None:

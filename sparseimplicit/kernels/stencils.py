@@ -144,19 +144,14 @@ def fold(stencil: Any, a: int, b: int, rows: Any, columns: Any, periodic: bool) 
 
 
 @njit(inline="always")
-def _add_one(out: Any, c: Any, u: Any) -> None:
+def _add(out: Any, c: Any, u: Any) -> None:
     for j in range(out.size):
         out[j] += c[j] * u[j]
 
 
 @njit(inline="always")
-def _add_four(out: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any, v: Any) -> None:
-    for j in range(out.size):
-        out[j] += c[j] * s[j] + d[j] * t[j] + e[j] * u[j] + f[j] * v[j]
-
-
-@njit(inline="always")
 def _apply_row(stencil: Any, a: Any, b: Any, periodic: Any, u: Any, out: Any, i: Any) -> None:
+    # One point at a time: 26 GB/s of a triad of 30; four at a time LLVM gets 21 (256², 85 points).
     h = out.shape[0]
     up, m = a // 2, b - 1
     row = out[i]
@@ -167,26 +162,13 @@ def _apply_row(stencil: Any, a: Any, b: Any, periodic: Any, u: Any, out: Any, i:
         low = m if dy == 0 else 0  # u[low + t] belongs to the first pixel and point t
         if periodic or i + dy < h:
             c, v = stencil[i + up, begin:], u[(i + dy) % h, low:]
-            t = 0
-            while t + 4 <= count:
-                _add_four(row, c[t, m:], c[t + 1, m:], c[t + 2, m:], c[t + 3, m:],
-                          v[t:], v[t + 1 :], v[t + 2 :], v[t + 3 :])  # fmt: skip
-                t += 4
-            while t < count:
-                _add_one(row, c[t, m:], v[t:])
-                t += 1
+            for t in range(count):
+                _add(row, c[t, m:], v[t:])
         if periodic or i - dy >= 0:
             c, v = stencil[(i - dy) % h + up, begin:], u[(i - dy) % h]
-            t = 1 if dy == 0 else 0  # the diagonal once
-            top = 2 * m - low  # of point t, the partner stands t columns to the left of this
-            while t + 4 <= count:
-                _add_four(row, c[t, top - t :], c[t + 1, top - t - 1 :], c[t + 2, top - t - 2 :],
-                          c[t + 3, top - t - 3 :], v[top - t :], v[top - t - 1 :],
-                          v[top - t - 2 :], v[top - t - 3 :])  # fmt: skip
-                t += 4
-            while t < count:
-                _add_one(row, c[t, top - t :], v[top - t :])
-                t += 1
+            # Of point t the partner stands t columns to the left of 2 m − low; the diagonal once.
+            for t in range(1 if dy == 0 else 0, count):
+                _add(row, c[t, 2 * m - low - t :], v[2 * m - low - t :])
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -203,8 +185,9 @@ def _apply_parallel(stencil: Any, a: int, b: int, periodic: bool, u: Any, out: A
 
 @njit(inline="always")
 def _fill_row(
-    stencil: Any, a: Any, b: Any, h: Any, w: Any, indptr: Any, indices: Any, out: Any, i: Any
+    stencil: Any, a: Any, b: Any, h: Any, w: Any, indptr: Any, indices: Any, out: Any, row: Any
 ) -> None:
+    i = np.int64(row)  # the index of a prange may be unsigned, and has no negative
     up, m = a // 2, b - 1
     for j in range(w):
         k = indptr[i * w + j]

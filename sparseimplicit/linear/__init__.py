@@ -10,7 +10,7 @@ from .filters import FilterOperator
 from .ladder import Ladder, prepare, solve
 from .method import Attempt, Needs, PreparedMethod
 from .operator import Operator, Structure
-from .preconditioners import AMG, ILU, Jacobi, Lagged
+from .preconditioners import AMG, ILU, Jacobi, Lagged, Spectral
 from .preconditioning import Preconditioner, PreparedPreconditioner
 from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
@@ -52,6 +52,7 @@ __all__ = [
     "Sequence",
     "SolveReport",
     "Solver",
+    "Spectral",
     "Step",
     "Structure",
     "SuperLU",

@@ -198,7 +198,8 @@ class FilterOperator(LinearOperator):  # type: ignore[misc]
     def diagonal(self) -> Array:
         """Return the diagonal of H, (n,); the border folded in."""
         (h, w), (_, a, b) = self.grid, self.filters.shape
-        if not self.assembled:
+        wrapped = self.border == "periodic" and (h < 2 * a - 1 or w < 2 * b - 1)
+        if wrapped or not self.assembled:  # wrapped: a pixel may be its own neighbour
             out = self.data.copy()
             kernels.diagonal(self.filters, self.weights, *self._copied, out)
             return out.ravel()

@@ -15,6 +15,7 @@ import numpy as np
 from ..kernels.batches import LANES
 from .blocks import falls_apart
 from .factorizations import WORTH, Candidate, Factorizations, least_seconds
+from .filters import FilterOperator
 from .operator import Operator, Structure
 from .probe import Course, Part, part_of, run_cg, try_amg
 from .rates import Rates
@@ -267,7 +268,11 @@ class Forecast:
 
     def _products(self) -> Candidate:
         helped = self.operator.preconditioning_entries is not None
-        if self.operator.structure is Structure.POSITIVE_DEFINITE:
+        definite = self.operator.structure is Structure.POSITIVE_DEFINITE
+        if definite and isinstance(self.operator.source, FilterOperator):
+            because = "filters with averaged weights as preconditioner"
+            return Candidate("cg+spectral", 0.0, CG_BYTES * self.n, because)
+        if definite:
             name = "cg+jacobi" if helped else "cg"
         elif self.operator.structure is Structure.SYMMETRIC:
             name = "minres+jacobi" if helped else "minres"

@@ -5,8 +5,17 @@ import pickle
 import numpy as np
 import pytest
 
-from sparseimplicit.errors import NonFinite, ShapeError
-from sparseimplicit.linear import CG, FilterOperator, Operator, Structure
+from sparseimplicit.errors import NonFinite, ShapeError, StructureError
+from sparseimplicit.linear import (
+    CG,
+    FilterOperator,
+    Operator,
+    Spectral,
+    Structure,
+    choose,
+    solver_named,
+)
+from sparseimplicit.linear.preconditioners import spectral
 from tests.reference import filters as twin
 
 SIZES = [(1, 1), (3, 3), (2, 2), (4, 3), (5, 2), (1, 6), (7, 7), (9, 9), (3, 8)]
@@ -64,9 +73,7 @@ def test_tiles_join():
     filters, weights = rng.standard_normal((2, 4, 5)), rng.uniform(1, 2, (2, 80, 1100))
     x = rng.standard_normal(88_000)
     for border in BORDERS:
-        one, other = (
-            FilterOperator(filters, weights, 0.5, border=border) for _ in range(2)
-        )
+        one, other = (FilterOperator(filters, weights, 0.5, border=border) for _ in range(2))
         one.assembled, other.assembled = False, True
         np.testing.assert_allclose(one @ x, other @ x, atol=1e-12 * np.abs(one @ x).max())
         np.testing.assert_allclose(one.diagonal(), other.diagonal(), rtol=1e-12)
@@ -94,6 +101,52 @@ def test_a_solve_by_its_products():
     system = CG().prepare(Operator(h, Structure.POSITIVE_DEFINITE))
     b = np.arange(143.0)
     np.testing.assert_allclose(system.solve(b, rtol=1e-10).value, np.linalg.solve(dense, b), 1e-7)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("size", [(3, 3), (4, 3), (5, 2)])
+def test_the_spectral_preconditioner(border, size):
+    h, dense = operator(size, border)
+    operator_ = Operator(h, Structure.POSITIVE_DEFINITE)
+    m = Spectral().prepare(operator_)
+    inverse = m.apply(np.eye(143))
+    np.testing.assert_allclose(inverse, inverse.T, atol=1e-5 * np.abs(inverse).max())
+    assert np.linalg.eigvalsh(inverse + inverse.T).min() > 0
+    assert choose(operator_).solver.label == "cg+spectral"
+    b = np.random.default_rng(4).standard_normal((143, 2))
+    solution = choose(operator_).solver.prepare(operator_).solve(b)
+    np.testing.assert_allclose(solution.value, np.linalg.solve(dense, b), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_equal_weights_of_an_even_filter_are_inverted_exactly_but_for_zeros(border):
+    f = np.array([[[1.0, -2.0, 1.0]], [[0.5, 1.0, 0.5]]])
+    h = FilterOperator(f, np.full((2, 9, 12), 3.0), 0.7, border=border)
+    x = np.random.default_rng(0).standard_normal(108)
+    scale = np.sqrt(h.diagonal().mean()) * np.ones(h.grid)
+    values = spectral.eigenvalues(h, 1.0 / scale**2)
+    assert (values > 0).all()
+    solver = CG(Spectral())
+    iterations = solver.prepare(Operator(h, Structure.POSITIVE_DEFINITE)).solve(x).report.iterations
+    assert iterations <= {"zero": 25, "reflect": 15, "periodic": 4}[border]
+
+
+def test_far_fewer_iterations_than_jacobi():
+    rng = np.random.default_rng(3)
+    f = rng.standard_normal((12, 5, 5))
+    f -= f.mean(axis=(1, 2), keepdims=True)
+    h = FilterOperator(f, 10.0 ** rng.uniform(-1, 2, (12, 60, 70)), 1.0)
+    b = rng.standard_normal(4200)
+    counts = []
+    for name in ("cg+jacobi", "cg+spectral"):
+        a = Operator(h, Structure.POSITIVE_DEFINITE, precondition_from=h.assemble())
+        counts.append(solver_named(name).prepare(a).solve(b).report.iterations)
+    assert counts[1] < 0.25 * counts[0]
+
+
+def test_spectral_is_for_filters_alone():
+    with pytest.raises(StructureError, match="filter energies"):
+        CG(Spectral()).prepare(np.eye(3))
 
 
 def test_bad_input():
