@@ -45,8 +45,10 @@ def seconds(work, times=5):
 
 def products(peak):
     """Print a line for each size and number of filters."""
-    print(f"{'image':>6} {'filters':>8} {'filters/s':>10} {'GFLOP/s':>8} {'stencil/s':>10} "
-          f"{'GB/s':>6} {'of triad':>8} {'CSR/s':>7} {'assembly s':>10} {'pays from':>9}  rule")  # fmt: skip
+    print(
+        f"{'image':>6} {'filters':>8} {'filters/s':>10} {'GFLOP/s':>8} {'stencil/s':>10} "
+        f"{'GB/s':>6} {'of triad':>8} {'CSR/s':>7} {'assembly s':>10} {'pays from':>9}  rule"
+    )
     for n in (256, 1024):
         for width, count in SIZES:
             points = (2 * width - 1) ** 2
@@ -67,7 +69,7 @@ def products(peak):
             rate = h.stencil.nbytes / half
             pays = assembly / (free - half) if free > half else np.inf
             flops = 4 * count * width**2 * n * n
-            print(f"{n:>5}² {count:>3}·{width}×{width} {1 / free:>11.0f} {flops / free / 1e9:>8.1f} "
+            print(f"{n:>5}² {count:>3}·{width}×{width} {1 / free:>11.0f} {flops / free / 1e9:>8.1f} "  # noqa: E501
                   f"{1 / half:>10.0f} {rate / 1e9:>6.1f} {rate / peak:>8.0%} {1 / csr:>7.0f} "
                   f"{assembly:>10.3f} {pays:>9.0f}  {rule}", flush=True)  # fmt: skip
 
@@ -106,7 +108,7 @@ def solve(label, operator, b, times):
         taken.append((prepared - started, time.perf_counter() - prepared))
     prepare, solving = np.median(taken, axis=0)
     print(f"  {label:<14} prepare {prepare:7.3f} s, solve {solving:7.3f} s, "
-          f"{report.iterations} iterations, residual {report.residual:.0e}", flush=True)  # fmt: skip
+          f"{report.iterations} steps, residual {report.residual:.0e}", flush=True)  # fmt: skip
 
 
 def batches():

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numba
 import numpy as np
 import pytest
 
@@ -75,6 +76,12 @@ def test_tiles_join():
     for border in BORDERS:
         one, other = (FilterOperator(filters, weights, 0.5, border=border) for _ in range(2))
         one.assembled, other.assembled = False, True
+        both = one @ x, other @ x
+        before = numba.get_num_threads()
+        numba.set_num_threads(1)
+        alone = one @ x, other @ x
+        numba.set_num_threads(before)
+        np.testing.assert_array_equal(both, alone)
         np.testing.assert_allclose(one @ x, other @ x, atol=1e-12 * np.abs(one @ x).max())
         np.testing.assert_allclose(one.diagonal(), other.diagonal(), rtol=1e-12)
 
