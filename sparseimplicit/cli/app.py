@@ -14,6 +14,7 @@ from .doctor import doctor
 from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
+from .warmup import warmup
 
 OK: Final = 0
 BAD_INPUT: Final = 2
@@ -32,6 +33,7 @@ app.command()(gradient)
 app.command()(plan)
 app.command()(doctor)
 app.command(name="calibrate")(calibrate_command)
+app.command()(warmup)
 
 
 def _version(show: bool) -> None:

@@ -1,10 +1,29 @@
 """Compile every kernel once, so that no job waits for the compiler."""
 
 import time
+from typing import Any
 
 import numpy as np
 
-from . import PARALLEL_ROWS, amg, amg_columns, chunks, coarsening, csr, galerkin, graph, tv, vectors
+from . import (
+    PARALLEL_ROWS,
+    amg,
+    amg_columns,
+    batches,
+    chunks,
+    coarsening,
+    csr,
+    filters,
+    galerkin,
+    graph,
+    lanes,
+    lines,
+    stencil,
+    stencils,
+    transfers,
+    tv,
+    vectors,
+)  # fmt: skip
 
 
 def warm_up() -> float:
@@ -34,14 +53,85 @@ def warm_up() -> float:
             csr.scaled_sizes(indptr, indices, np.ones(n), np.ones(n), np.ones(n))
             csr.upper_triangle(indptr, indices, np.ones(n))
             csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
+            _warm_batches(indptr, indices, n)
             graph.ball(indptr, indices, 0, 2)
             graph.column_counts(indptr, indices, np.arange(n))
+        _warm_filters(shape)
+        _warm_grids(shape)
     for n in (3, amg.PARALLEL_ENTRIES):
-        _warm_up_amg(n)
+        _warm_amg(n)
     return time.perf_counter() - started
 
 
-def _warm_up_amg(n: int) -> None:
+def _warm_grids(shape: tuple[int, int]) -> None:
+    """Work on a grid of unconnected points: products, blocks of lines, transfers."""
+    h, w = shape
+    n, size, coarse = h * w, np.array((1, h, w)), np.array((1, h, -(-w // 2)))
+    steps, odd, offsets = np.array((1, 1, 2)), np.array((0, 0, 1)), np.zeros((1, 3), np.int64)
+    c, slots, fine, points = np.ones((1, n)), np.full(27, -2), np.zeros(n), h * -(-w // 2)
+    slots[13] = 0
+    none, groups = np.zeros((0, 6), np.int64), -(-h // lanes.LANES)
+    starts = np.full((groups, 1, lanes.LANES), -1, dtype=np.int64)
+    reach, reached = np.zeros((1, 5), np.int64), np.array([[0, 0, 1]])
+    for dtype in (np.int32, np.int64):
+        ordered = np.arange(n + 1, dtype=dtype)
+        stencil.fill(ordered, ordered[:-1], fine, size, slots, c.copy())
+    stencil.multiply(c, offsets, size, fine, fine.copy())
+    weights, made = np.zeros((1, points)), np.empty((1, points))
+    transfers.interpolate(c, size, coarse, steps, odd, reach, none, weights)
+    gather = np.zeros((0, 13), np.int64)
+    transfers.coarsen(c, weights, size, coarse, steps, none, gather, 1, made)
+    for real in (np.float32, np.float64):
+        factor = np.empty((groups, w * lanes.LANES), real)
+        lines.factorize(c, starts, none, w, 1, 0, factor)
+        b, x, scratch = fine.astype(real), np.zeros(n, real), np.empty((2, w * lanes.LANES), real)
+        lines.solve(factor, starts, w, 1, 0, 1.0, True, b, x, scratch)
+        stencil.residual(c.astype(real), offsets, size, x, b, x.copy())
+        weighted, small = weights.astype(real), np.zeros(points, real)
+        transfers.restrict(weighted, reached, size, coarse, steps, b, small)
+        transfers.prolong(weighted, reached, size, coarse, steps, small, x)
+        vectors.cast(fine, 1.0, b)
+        vectors.cast(b, 1.0, fine)
+    # The coarsest grid is in double precision, and gets its residual from one in single.
+    restricted = np.zeros(points)
+    transfers.restrict(weighted.astype(np.float32), reached, size, coarse, steps,
+                       b.astype(np.float32), restricted)  # fmt: skip
+    transfers.prolong(weighted.astype(np.float32), reached, size, coarse, steps, restricted,
+                      x.astype(np.float32))  # fmt: skip
+
+
+def _warm_filters(shape: tuple[int, int]) -> None:
+    """Multiply by filters of 3 × 3, without and with assembly."""
+    f, weights = np.ones((1, 3, 3)), np.ones((1, *shape))
+    (h, w), rows, columns = shape, *(np.clip(np.arange(-1, n + 1), 0, n - 1) for n in shape)
+    u, wide, out = np.zeros((h + 2, w + 2)), np.zeros((h, w + 4)), np.empty(shape)
+    filters.multiply(f, f, weights, u, np.empty_like(u), filters.scratch(f, weights))
+    filters.diagonal(f, weights, rows, columns, np.zeros(shape))
+    stencil = np.empty((h + 2, 13, w + 4))
+    stencils.assemble(stencils.products_of(f), weights, 3, stencil)
+    stencils.fold(stencil, 3, 3, rows, columns, False)
+    stencils.apply_stencil(stencil, 3, 3, False, wide, out)
+    near = [np.minimum(n, np.arange(n) + 3) - np.maximum(0, np.arange(n) - 2) for n in shape]
+    starts = np.append(0, np.cumsum(np.outer(*near)))
+    for dtype in (np.int32, np.int64):
+        indptr, indices = starts.astype(dtype), np.empty(starts[-1], dtype=dtype)
+        stencils.fill_csr(stencil, 3, 3, indptr, indices, np.empty(starts[-1]))
+
+
+def _warm_batches(indptr: Any, indices: Any, n: int) -> None:
+    """Factorize n systems of one unknown, or eight of many for a factor of parallel size."""
+    groups = -(-n // batches.LANES)
+    one, place = np.ones(groups, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    members, first = np.arange(n), np.arange(n + 1)
+    band = 4 * one if n >= PARALLEL_ROWS else 0 * one
+    offset = np.append(0, np.cumsum(batches.LANES * (band + 1)))
+    packed = (members, first, one, band, offset)
+    factor, b = np.empty(offset[-1]), np.ones((n, 1))
+    batches.factorize(indptr, indices, np.ones(n), members, first, place, one, band, offset, factor)
+    batches.solve(factor, *packed, b, np.empty((n, 1)))
+
+
+def _warm_amg(n: int) -> None:
     """Compile set-up and cycle of AMG, in float64 and float32, for a diagonal matrix of n rows."""
     indptr, indices, ones = (
         np.arange(n + 1, dtype=np.int32),

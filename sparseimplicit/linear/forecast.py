@@ -12,12 +12,16 @@ from typing import Final
 
 import numpy as np
 
+from ..kernels.batches import LANES
+from .blocks import falls_apart
 from .factorizations import WORTH, Candidate, Factorizations, least_seconds
+from .filters import FilterOperator
 from .operator import Operator, Structure
 from .probe import Course, Part, part_of, run_cg, try_amg
 from .rates import Rates
 from .rates import rates as rates_of_this_machine
 from .solvers.banded import bandwidths
+from .solvers.batched import analysis_of
 
 DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other method
 SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
@@ -75,7 +79,7 @@ class Forecast:
     # -- symmetric matrices ------------------------------------------------------------------
 
     def _symmetric(self) -> list[Candidate]:
-        found = self._banded()
+        found = self._banded() + self._batched()
         if least_seconds(found) < CG_LEAST * self._iteration:  # a narrow band: no experiment pays
             return found + self._beaten()
         at_stake = min(least_seconds(found), self._direct.at_best(), self._amg_at_best())
@@ -200,6 +204,21 @@ class Forecast:
         because = f"{lower} + {upper} bands beside the diagonal"
         return [Candidate("banded", seconds, 16 * rows * self.n, because)]
 
+    def _batched(self) -> list[Candidate]:
+        """Weigh the systems that the matrix falls into, where they are small and many."""
+        if not falls_apart(self.operator.entries):
+            return []
+        analysis = analysis_of(self.operator)
+        batch = analysis.batch
+        if batch.count < LANES:
+            return []
+        # Filling in; the operations; memory new to the process. A solve reads the factor twice.
+        seconds = 1.0e-8 * self._nonzeros + 1.2e-10 * batch.operations + 4e-10 * batch.numbers
+        seconds += self.solves * (1e-8 * self.n + 1.0e-9 * batch.numbers)
+        because = f"{batch.count} systems of {self.n // batch.count} unknowns on average"
+        bytes_ = 8 * batch.numbers + 60 * self.n
+        return [Candidate("batched", seconds, bytes_, because, analysis=analysis)]
+
     def _indefinite(self) -> list[Candidate]:
         minres = Candidate(
             "minres+jacobi", 1000 * self.solves * self._iteration, CG_BYTES * self.n,
@@ -254,7 +273,11 @@ class Forecast:
 
     def _products(self) -> Candidate:
         helped = self.operator.preconditioning_entries is not None
-        if self.operator.structure is Structure.POSITIVE_DEFINITE:
+        definite = self.operator.structure is Structure.POSITIVE_DEFINITE
+        if definite and isinstance(self.operator.source, FilterOperator):
+            because = "filters with averaged weights as preconditioner"
+            return Candidate("cg+spectral", 0.0, CG_BYTES * self.n, because)
+        if definite:
             name = "cg+jacobi" if helped else "cg"
         elif self.operator.structure is Structure.SYMMETRIC:
             name = "minres+jacobi" if helped else "minres"

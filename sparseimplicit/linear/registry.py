@@ -29,10 +29,16 @@ _solvers: Final[dict[str, Callable[[], Solver]]] = {
     "pardiso+amd": lambda: solvers.Pardiso("amd"),
     "pardiso+single": lambda: solvers.Pardiso(single=True),
     "banded": solvers.Banded,
+    "batched": solvers.Batched,
     "multigrid": solvers.Multigrid,
     "cg": solvers.CG,
     "minres": solvers.MINRES,
     "gmres": solvers.GMRES,
+}
+# For one kind of operator alone: chosen by 'auto' and by name, and not among the solvers that
+# are right for every matrix that their needs admit.
+_SPECIAL: Final[dict[str, Callable[[], Solver]]] = {
+    "cg+spectral": lambda: solvers.CG(preconditioners.Spectral()),
 }
 for _method in (solvers.CG, solvers.MINRES, solvers.GMRES):
     for _name, _make in _PRECONDITIONERS.items():
@@ -58,7 +64,7 @@ def register_solver(name: str, make: Callable[[], Solver]) -> None:
     StructureError
         If the name is taken.
     """
-    if name in _solvers or name == "auto":
+    if name in _solvers or name in _SPECIAL or name == "auto":
         raise StructureError(
             f"there is a solver '{name}' already.",
             where="register_solver",
@@ -80,8 +86,8 @@ def solver_named(name: str) -> Solver:
     StructureError
         If there is none; the message lists those there are.
     """
-    if name in _solvers:
-        return _solvers[name]()
+    if name in _solvers or name in _SPECIAL:
+        return (_solvers | _SPECIAL)[name]()
     for entry in _entries():
         if entry.name == name:
             solver = entry.load()()

@@ -1,6 +1,7 @@
 """Methods for linear systems, one a file; siblings never import each other."""
 
 from .banded import Banded
+from .batched import Batched
 from .cg import CG
 from .cholmod import Cholmod
 from .dense import Dense
@@ -10,4 +11,15 @@ from .multigrid import Multigrid
 from .pardiso import Pardiso
 from .superlu import SuperLU
 
-__all__ = ["CG", "GMRES", "MINRES", "Banded", "Cholmod", "Dense", "Multigrid", "Pardiso", "SuperLU"]
+__all__ = [
+    "CG",
+    "GMRES",
+    "MINRES",
+    "Banded",
+    "Batched",
+    "Cholmod",
+    "Dense",
+    "Multigrid",
+    "Pardiso",
+    "SuperLU",
+]
