@@ -17,7 +17,9 @@ from ..kernels.graph import column_counts
 from .cholmod_api import analyse
 from .operator import Operator, Structure, csr_from_parts
 from .preconditioners import AMG, Jacobi
-from .solvers import CG, Cholmod, Pardiso, SuperLU
+from .solvers import CG, Cholmod, Multigrid, Pardiso, SuperLU
+from .solvers.multigrid import Recognised
+from .stencil import stencil_of
 
 log: Final = logging.getLogger(__name__)
 SPD: Final = Structure.POSITIVE_DEFINITE
@@ -29,7 +31,7 @@ def measure() -> tuple[dict[str, float], float]:
     Busy is a part of the cores' time, from 0 to 1; 0 where the system does not tell.
     """
     started, others = time.perf_counter(), _others_seconds()
-    found = _cg() | _cholmod() | _pardiso() | _superlu() | _amg() | _blas()
+    found = _cg() | _cholmod() | _pardiso() | _superlu() | _amg() | _grid() | _blas()
     cores = len(os.sched_getaffinity(0))
     passed = max(time.perf_counter() - started, 1e-9)
     return found, float(np.clip((_others_seconds() - others) / (cores * passed), 0.0, 1.0))
@@ -171,6 +173,22 @@ def _amg() -> dict[str, float]:
         "classical": _fastest(lambda: AMG("classical").prepare(operator), 2) / nonzeros,
         "aggregation": _fastest(lambda: AMG("aggregation").prepare(operator), 2) / nonzeros,
         "cycle": _fastest(lambda: classical.apply(r)) / nonzeros * held,
+    }
+
+
+def _grid() -> dict[str, float]:
+    operator = grid_laplacian(400, 400)
+    stencil = stencil_of(operator.entries, (400, 400))
+    assert stencil is not None  # noqa: S101 - it was made so
+    analysis = Recognised(operator, stencil)
+    solver = Multigrid()
+    method = solver.prepare(operator, analysis=analysis).method
+    b = np.random.default_rng(0).random((operator.n, 1))
+    iterations = method._solve(b, np.array([1e-8])).iterations
+    return {
+        "grid_setup": _fastest(lambda: solver.prepare(operator, analysis=analysis)) / operator.n,
+        "grid_cycle": _fastest(lambda: method._solve(b, np.array([1e-8])))
+        / (operator.n * (iterations + 1)),  # one cycle before the first iteration
     }
 
 

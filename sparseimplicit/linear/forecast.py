@@ -17,11 +17,13 @@ from .blocks import falls_apart
 from .factorizations import WORTH, Candidate, Factorizations, least_seconds
 from .filters import FilterOperator
 from .operator import Operator, Structure
-from .probe import Course, Part, part_of, run_cg, try_amg
+from .probe import Course, Part, part_of, run_cg, try_amg, try_multigrid
 from .rates import Rates
 from .rates import rates as rates_of_this_machine
 from .solvers.banded import bandwidths
 from .solvers.batched import analysis_of
+from .solvers.multigrid import Recognised
+from .stencil import StencilOperator, is_near, stencil_of
 
 DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other method
 SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
@@ -32,6 +34,11 @@ BAND_MOST: Final = 200
 AMG_MOST: Final = 100
 CG_LEAST: Final = 20  # iterations that CG needs at best
 CG_MOST: Final = 5000  # its default limit of iterations
+GRID_LEAST: Final = (
+    4  # cycles of multigrid on grids at best, the one before the first iteration too
+)
+GRID_MOST: Final = 60
+GRID_BYTES: Final = 130  # a point: the hierarchy in float32; beside it the stencil in float64
 CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
 
 
@@ -82,7 +89,9 @@ class Forecast:
         found = self._banded() + self._batched()
         if least_seconds(found) < CG_LEAST * self._iteration:  # a narrow band: no experiment pays
             return found + self._beaten()
-        at_stake = min(least_seconds(found), self._direct.at_best(), self._amg_at_best())
+        at_stake = min(
+            least_seconds(found), self._direct.at_best(), self._amg_at_best(), self._grid_at_best()
+        )
         course, count = self._cg_course(at_stake)
         indefinite = course is None or course.indefinite
         if indefinite and self.operator.structure is not Structure.POSITIVE_DEFINITE:
@@ -91,7 +100,11 @@ class Forecast:
         if course is not None and not indefinite:
             found.append(self._cg(course, count, word))
         # What promises more goes first; the other is then looked into only if it can still win.
-        groups = [(self._amg_at_best(), self._amg), (self._direct.at_best(), self._direct.weigh)]
+        groups = [
+            (self._grid_at_best(), self._multigrid),
+            (self._amg_at_best(), self._amg),
+            (self._direct.at_best(), self._direct.weigh),
+        ]
         for _, weigh in sorted(groups, key=lambda group: group[0]):
             found += weigh(least_seconds(found), word)
         return found
@@ -155,6 +168,53 @@ class Forecast:
         )  # fmt: skip
 
     # -- multigrid ---------------------------------------------------------------------------
+
+    @cached_property
+    def _stencil(self) -> StencilOperator | None:
+        """The matrix as a stencil of nearest neighbours on a grid, if it is one."""
+        source = self.operator.source
+        if isinstance(source, StencilOperator):
+            return source if is_near(source) else None
+        if self._nonzeros > 27 * self.n:
+            return None
+        return stencil_of(self.operator.entries, self.operator.grid)
+
+    def _grid_seconds(self, cycles: float) -> float:
+        at_rtol = cycles * np.log(1.0 / self.rtol) / np.log(1e8)
+        rates = self.rates
+        cycle = self.solves * max(float(at_rtol), 2.0) * rates.grid_cycle
+        return self.n * (rates.grid_setup + cycle)
+
+    def _grid_at_best(self) -> float:
+        return self._grid_seconds(GRID_LEAST) if self._stencil is not None else np.inf
+
+    def _multigrid(self, best: float, word: str) -> list[Candidate]:
+        """Try multigrid on a window of the grid, where it could win and the matrix is on one."""
+        stencil = self._stencil
+        if stencil is None:
+            return []
+        least = self._grid_at_best()
+        held = (GRID_BYTES + CG_BYTES + 8 * len(stencil.offsets)) * self.n
+        if least > WORTH * best:
+            because = f"hardly faster, even with {GRID_LEAST} cycles a solve; not tried"
+            return [Candidate("multigrid", least, held, because, at_least=True)]
+        tried = try_multigrid(stencil, SAMPLE, 1e-8, GRID_MOST)
+        if tried is None:
+            because = f"more than {GRID_MOST} iterations on {SAMPLE} of the points"
+            return [Candidate("multigrid", max(best, least), held, because, at_least=True)]
+        # Coefficients that change from point to point slow it down as the grid grows: by up to 1.6
+        # for each doubling of a plane's sides, by 1.15 in space; 3 iterations stay 3.
+        axes = sum(size > 1 for size in stencil.shape3)
+        doublings = np.log2(max(self.n / SAMPLE, 1.0)) / axes
+        most = 0.6 if axes < 3 else 0.15
+        count = tried * (1.0 + most * np.clip((tried - 3) / 5, 0.0, 1.0)) ** doublings
+        because = f"{word}; grid {stencil.grid}, about {count:.0f} iterations, {tried} on a part"
+        return [
+            Candidate(
+                "multigrid", self._grid_seconds(count + 1.0), held, because,
+                analysis=Recognised(self.operator, stencil),
+            )
+        ]  # fmt: skip
 
     def _amg_at_best(self) -> float:
         nonzeros = self._nonzeros
@@ -274,6 +334,10 @@ class Forecast:
     def _products(self) -> Candidate:
         helped = self.operator.preconditioning_entries is not None
         definite = self.operator.structure is Structure.POSITIVE_DEFINITE
+        if definite and isinstance(self.operator.source, StencilOperator):
+            found = self._multigrid(np.inf, "declared positive definite")
+            if found and not found[0].at_least:
+                return found[0]
         if definite and isinstance(self.operator.source, FilterOperator):
             because = "filters with averaged weights as preconditioner"
             return Candidate("cg+spectral", 0.0, CG_BYTES * self.n, because)

@@ -14,10 +14,10 @@ Array = NDArray[np.float64]
 class MatrixFree(LinearOperator):  # type: ignore[misc]
     """A real symmetric matrix by its products; what is written is `multiply` and `diagonal`.
 
-    grid : shape of the regular grid whose points, row by row, are the unknowns; None without one.
+    grid : shape of the regular grid whose points, row by row, are the unknowns.
     """
 
-    grid: tuple[int, ...] | None = None
+    grid: tuple[int, ...]
 
     def __init__(self, n: int) -> None:
         super().__init__(dtype=np.float64, shape=(n, n))

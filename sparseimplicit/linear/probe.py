@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..errors import SparseImplicitError
 from ..kernels.graph import ball
-from .operator import Operator, csr_from_parts
+from .operator import Operator, Structure, csr_from_parts
 from .preconditioners import AMG, Jacobi
 from .reports import Reason
-from .solvers import CG, GMRES
+from .solvers import CG, GMRES, Multigrid
+from .stencil import StencilOperator
 
 # After so many iterations without a tenth of the residual gone, CG has not seen the bottom of the
 # spectrum yet, and its rate will fall: by this factor, on the matrices of scripts/bench/zoo.py.
@@ -168,6 +169,22 @@ def try_amg(part: Operator, kind: str, rtol: float, limit: int) -> Trial | None:
         (ready - started) / nonzeros,
         (method.bytes_estimate or 0) / nonzeros,
     )
+
+
+def try_multigrid(stencil: StencilOperator, count: int, rtol: float, limit: int) -> int | None:
+    """Return the iterations of multigrid on about ``count`` points from the middle of a grid.
+
+    The diagonal is kept, as if the border of the window were held fixed; None where ``limit``
+    iterations do not do.
+    """
+    window = stencil.window(count)
+    operator = Operator(window, Structure.POSITIVE_DEFINITE)
+    try:
+        method = Multigrid(max_iterations=limit).prepare(operator).method
+        attempt = method._solve(_random(operator.n), np.array([rtol]))
+    except SparseImplicitError:
+        return None
+    return attempt.iterations if attempt.reason is Reason.CONVERGED else None
 
 
 def _random(n: int) -> Any:

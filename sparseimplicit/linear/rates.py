@@ -50,7 +50,8 @@ class Rates:
     ordering, dissection: an entry of A, by minimum degree and by METIS. factor: an entry of L, of
     planar graphs. flop: of a matrix product. solve: an entry of L, forth and back. pardiso_…: the
     same by PARDISO. lu, lu_solve: an entry of L + U by SuperLU. classical, aggregation: an entry
-    of A, to set up AMG. cycle: an entry of the hierarchy in one V-cycle.
+    of A, to set up AMG. cycle: an entry of the hierarchy in one V-cycle. grid_setup, grid_cycle: a
+    point, of multigrid on grids; an iteration of CG around its cycle is part of the second.
     """
 
     iteration: float = 2e-5
@@ -70,6 +71,8 @@ class Rates:
     classical: float = 2.5e-7
     aggregation: float = 3.5e-7
     cycle: float = 2.5e-8
+    grid_setup: float = 1.6e-7
+    grid_cycle: float = 4.5e-8
 
     def iteration_of_cg(self, n: int, nonzeros: int, columns: int = 1) -> float:
         """Return the seconds of one iteration of CG with Jacobi's preconditioner."""

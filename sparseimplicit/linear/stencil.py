@@ -79,6 +79,24 @@ class StencilOperator(MatrixFree):
         """Return the diagonal, (n,)."""
         return np.asarray(self.coefficients[0])
 
+    def window(self, count: int) -> StencilOperator:
+        """Return about ``count`` points from the middle of the grid, their diagonal kept."""
+        shrink = min(1.0, (count / self.shape[0]) ** (1.0 / sum(s > 1 for s in self.grid)))
+        sizes = [max(1, round(s * shrink)) if s > 1 else 1 for s in self.grid]
+        middle = tuple(
+            slice((s - w) // 2, (s - w) // 2 + w) for s, w in zip(self.grid, sizes, strict=True)
+        )
+        told = [offset[3 - len(self.grid) :] for offset in self.offsets]
+        kept = [
+            k for k, o in enumerate(told)
+            if all(abs(step) < size for step, size in zip(o, sizes, strict=True))
+        ]  # fmt: skip
+        coefficients = np.stack([self.coefficients[k].reshape(self.grid)[middle] for k in kept])
+        for c, k in zip(coefficients, kept, strict=True):
+            for axis, step in enumerate(told[k]):
+                _beyond(c, axis, step)[...] = 0.0
+        return StencilOperator(coefficients, [told[k] for k in kept])
+
     def assemble(self) -> sparse.csr_array:
         """Return A as CSR; couplings of 0 are left out."""
         n = self.shape[0]
@@ -250,12 +268,17 @@ def _check_borders(given: Array, told: list[tuple[int, ...]], wraps: tuple[bool,
         for axis, (step, wrap) in enumerate(zip(offset, wraps, strict=True)):
             if step == 0 or wrap:
                 continue
-            beyond = (
-                np.moveaxis(c, axis, 0)[-step:] if step > 0 else np.moveaxis(c, axis, 0)[:-step]
-            )
-            if beyond.any():
+            if _beyond(c, axis, step).any():
                 raise ShapeError(
                     f"the coefficients at offset {offset} reach beyond the border of axis {axis}.",
                     where="StencilOperator",
                     fix="set them to 0 there, or declare the axis periodic.",
                 )
+
+
+def _beyond(c: Array, axis: int, step: int) -> Array:
+    """Return the part of an array on the grid whose coupling reaches over the border."""
+    along = np.moveaxis(c, axis, 0)
+    if step == 0:
+        return along[:0]
+    return along[-step:] if step > 0 else along[:-step]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ...errors import ShapeError, StructureError
 from ..checks import refuse_indefinite_diagonal
@@ -12,6 +13,14 @@ from ..hierarchy import Hierarchy
 from ..method import Needs, PreparedMethod
 from ..operator import Operator, Structure
 from ..stencil import StencilOperator, is_near, stencil_of
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The stencil that a matrix was found to be, for that matrix alone."""
+
+    operator: Operator
+    stencil: StencilOperator
 
 
 class Multigrid(Solver):
@@ -48,9 +57,10 @@ class Multigrid(Solver):
         self.max_iterations = max_iterations
         self.needs = Needs(structure=Structure.SYMMETRIC, definite=True, entries=False, grid=True)
 
-    def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
+    def _prepare(self, operator: Operator, analysis: Any) -> PreparedMethod:
         refuse_indefinite_diagonal(operator, f"solver '{self.label}', prepare")
-        stencil = analysis if isinstance(analysis, StencilOperator) else self._stencil(operator)
+        known = isinstance(analysis, Recognised) and analysis.operator is operator
+        stencil = analysis.stencil if known else self._stencil(operator)
         hierarchy = Hierarchy(stencil, double=self.precision == "double")
         by_stencil = Operator(stencil, operator.structure)
         return ConjugateGradients(by_stencil, hierarchy, self.max_iterations, 0)
