@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from ..errors import NonFinite, ShapeError
 from ..kernels import tv
 from ..kernels.vectors import dot
+from ..linear import StencilOperator
 from ..linear.operator import Array, csr_from_parts
 from ..problem import MinimizationProblem
 
 
 def total_variation(
-    noisy: Any, *, epsilon: float = 1.0, weight_map: bool = False
+    noisy: Any, *, epsilon: float = 1.0, weight_map: bool = False, assembled: bool = True
 ) -> MinimizationProblem:
     """Denoise by ``g(θ, u) = ½‖u − f‖² + Σ_p exp(θ_p) √(|∇u|_p² + ε²)``.
 
@@ -27,6 +28,9 @@ def total_variation(
         ε > 0, in grey levels: differences below it are smoothed quadratically.
     weight_map : bool
         One weight a pixel, x = θ of shape (h·w,); else one for all, x of shape (1,).
+    assembled : bool
+        The Hessian as CSR, which every solver takes: 88 bytes a pixel. Else as a
+        `linear.StencilOperator`, for the solver "multigrid": 32 bytes a pixel.
 
     Returns
     -------
@@ -48,15 +52,15 @@ def total_variation(
         raise ShapeError(
             f"epsilon must be positive and finite, got {epsilon}.", where="total_variation"
         )
-    return _TotalVariation(f, float(epsilon), weight_map).problem()
+    return _TotalVariation(f, float(epsilon), weight_map, assembled).problem()
 
 
 class _TotalVariation:
     """The callables of one model; the patterns are made once and shared by every Hessian."""
 
-    def __init__(self, f: Array, epsilon: float, weight_map: bool) -> None:
+    def __init__(self, f: Array, epsilon: float, weight_map: bool, assembled: bool) -> None:
         self.f, self.epsilon, self.weight_map = f, epsilon, weight_map
-        self.hessian_pattern = hessian_pattern(*f.shape)
+        self.hessian_pattern = hessian_pattern(*f.shape) if assembled else None
         self.cross_pattern = cross_pattern(*f.shape) if weight_map else None
 
     def problem(self) -> MinimizationProblem:
@@ -95,6 +99,11 @@ class _TotalVariation:
         return out
 
     def hessian(self, x: Array, y: Array) -> Any:
+        if self.hessian_pattern is None:
+            coefficients = np.empty((4, *self.f.shape))
+            u, weight = y.reshape(self.f.shape), self.weight(x)
+            tv.hessian_stencil(u, weight, self.epsilon, coefficients)
+            return StencilOperator(coefficients, [(0, 0), (0, 1), (1, -1), (1, 0)])
         indptr, indices = self.hessian_pattern
         values = np.empty(indices.size)
         tv.hessian_values(y.reshape(self.f.shape), self.weight(x), self.epsilon, indptr, values)

@@ -36,6 +36,7 @@ def warm_up() -> float:
         u.flags.writeable = False  # states are handed to problems so, and numba tells the two apart
         tv.energy(u, weight, 1.0)
         tv.gradient(u, weight, 1.0, out)
+        tv.hessian_stencil(u, weight, 1.0, np.empty((4, *shape)))
         column, one = np.zeros((n, 1)), np.ones(1)
         vectors.dots(column, column)
         vectors.step(one, column, column, column.copy(), column.copy())

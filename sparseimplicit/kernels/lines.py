@@ -20,16 +20,23 @@ from . import PARALLEL_ROWS
 from .lanes import LANES, eliminate
 
 TINY: Final = 1e-6  # of the diagonal: a smaller pivot is rounding, and the diagonal takes its place
+NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
 RUN: Final = 32  # points that are brought from the grid into lanes at a time
 ASSEMBLED: Final = 4  # and points whose rows are filled at a time, which then lie in cache
 
 
 def factorize(
     coefficients: Any, lines: Any, links: Any, points: int, stride: int, band: int, factor: Any
-) -> int:
-    """factor (groups, m p (band + 1) LANES) of all blocks of a tiling; returns pivots replaced."""
+) -> tuple[int, int]:
+    """factor (groups, m p (band + 1) LANES) of all blocks of a tiling.
+
+    Returns the number of pivots replaced, and of those the ones that are negative beyond rounding:
+    with one of these the matrix is not positive definite, as a part of it is not.
+    """
     run = _factorize_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _factorize
-    return int(run(coefficients, lines, links, points, stride, band, factor))
+    counts = np.zeros((lines.shape[0], 2), np.int64)
+    run(coefficients, lines, links, points, stride, band, factor, counts)
+    return int(counts[:, 0].sum()), int(counts[:, 1].sum())
 
 
 def solve(
@@ -80,8 +87,8 @@ def _assemble(coefficients, lines, links, first, last, stride, width, factor):  
 
 
 @njit(cache=True, nogil=True)
-def _eliminate_row(factor, row, width, band, ones, scaled):  # type: ignore[no-untyped-def]
-    """Turn row (a_ii, a_i,i−1, …) into (1/d, l₁, l₂, …); returns how many pivots were replaced."""
+def _eliminate_row(factor, row, width, band, ones, scaled, counts):  # type: ignore[no-untyped-def]
+    """Turn row (a_ii, a_i,i−1, …) into (1/d, l₁, l₂, …)."""
     here, reach = row * width, min(band, row)
     for k in range(reach - 1, 0, -1):  # u_k = a_k − Σ_{j>k} u_j l(row − k, j − k)
         eliminate(
@@ -92,46 +99,62 @@ def _eliminate_row(factor, row, width, band, ones, scaled):  # type: ignore[no-u
     for k in range(1, reach + 1):  # l_k = u_k / d
         eliminate(factor, here + k * LANES, factor, here - k * width, ones, 0, 0, ones, 0, 0, 0)
     eliminate(factor, here, ones, 0, scaled, LANES, LANES, factor, here + LANES, LANES, reach)
-    replaced = 0
     for v in range(LANES):
         pivot = factor[here + v]
         if not pivot > TINY * scaled[v]:
+            counts[0] += 1
+            if not pivot > -NEGATIVE * scaled[v]:
+                counts[1] += 1
             pivot = scaled[v]
-            replaced += 1
         factor[here + v] = 1.0 / pivot
-    return replaced
 
 
 @njit(cache=True, nogil=True)
-def _factorize_block(coefficients, lines, links, points, stride, band, factor):  # type: ignore[no-untyped-def]
-    """factor (m p (band + 1) LANES,) = L D Lᵀ of one group; returns the pivots replaced."""
+def _factorize_block(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
+    """factor (m p (band + 1) LANES,) = L D Lᵀ of one group."""
     m, width = lines.shape[0], (band + 1) * LANES
     scaled, ones = np.zeros(width, factor.dtype), np.ones(LANES, factor.dtype)
-    replaced = 0
     for first in range(0, points, ASSEMBLED):
         last = min(first + ASSEMBLED, points)
         _assemble(coefficients, lines, links, first, last, stride, width, factor)
         for row in range(first * m, last * m):
-            replaced += _eliminate_row(factor, row, width, band, ones, scaled)
-    return replaced
+            _eliminate_row(factor, row, width, band, ones, scaled, counts)
+
+
+def solve_anew(
+    coefficients: Any,
+    lines: Any,
+    links: Any,
+    points: int,
+    stride: int,
+    band: int,
+    damping: float,
+    add: bool,
+    r: Any,
+    x: Any,
+    scratch: Any,
+    factors: Any,
+) -> None:
+    """Do as `solve` with factors that are made again and forgotten.
+
+    factors (tasks, m p (band + 1) LANES), the room for one a task, is all that is held of them.
+    """
+    _solve_anew_parallel(
+        coefficients, lines, links, points, stride, band, factors.dtype.type(damping), add, r, x,
+        scratch, factors,
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _factorize(coefficients, lines, links, points, stride, band, factor):  # type: ignore[no-untyped-def]
-    replaced = 0
+def _factorize(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
     for g in range(lines.shape[0]):
-        replaced += _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g])
-    return replaced
+        _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g], counts[g])
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _factorize_parallel(coefficients, lines, links, points, stride, band, factor):  # type: ignore[no-untyped-def]
-    replaced = np.zeros(lines.shape[0], np.int64)
+def _factorize_parallel(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
     for g in prange(lines.shape[0]):
-        replaced[g] = _factorize_block(
-            coefficients, lines[g], links, points, stride, band, factor[g]
-        )
-    return replaced.sum()
+        _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g], counts[g])
 
 
 @njit(cache=True, nogil=True)
@@ -215,3 +238,18 @@ def _solve_parallel(factor, lines, points, stride, band, damping, add, r, x, scr
         _solve_groups(
             factor, lines, points, stride, band, damping, add, r, x, task, tasks, scratch[task]
         )
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _solve_anew_parallel(  # type: ignore[no-untyped-def]
+    coefficients, lines, links, points, stride, band, damping, add, r, x, scratch, factors
+):
+    tasks = scratch.shape[0]
+    for task in prange(tasks):
+        ones, t, factor = np.ones(LANES, factors.dtype), scratch[task], factors[task]
+        counts = np.zeros(2, np.int64)
+        for g in range(task, lines.shape[0], tasks):
+            _factorize_block(coefficients, lines[g], links, points, stride, band, factor, counts)
+            _gather(r, lines[g], points, stride, t)
+            _substitute(factor, lines.shape[1] * points, band, ones, t)
+            _scatter(t, lines[g], points, stride, damping, add, x)

@@ -38,6 +38,12 @@ def hessian_values(
     run(u, weight, epsilon, indptr, out)
 
 
+def hessian_stencil(u: Floats, weight: Floats, epsilon: float, out: Floats) -> None:
+    """out (4, h, w) = I + R″(u): the diagonal, couplings to the right, to the left below, below."""
+    run = _stencil_parallel if u.size >= PARALLEL_ROWS else _stencil
+    run(u, weight, epsilon, out)
+
+
 def cross_values(
     u: Floats, weight: Floats, epsilon: float, indptr: NDArray[Any], out: Floats
 ) -> None:
@@ -131,6 +137,19 @@ def _hessian_row(u: Any, weight: Any, epsilon: Any, i: Any, indptr: Any, out: An
 
 
 @njit(inline="always")
+def _stencil_row(u: Any, weight: Any, epsilon: Any, i: Any, out: Any) -> None:
+    left_xx, left_xy = 0.0, 0.0
+    for j in range(u.shape[1]):
+        xx, yy, xy = _curvatures(u, weight, epsilon, i, j)
+        above = _curvatures(u, weight, epsilon, i - 1, j)[1] if i > 0 else 0.0
+        out[0, i, j] = 1.0 + xx + yy + 2.0 * xy + left_xx + above
+        out[1, i, j] = -xx - xy
+        out[2, i, j] = left_xy
+        out[3, i, j] = -yy - xy
+        left_xx, left_xy = xx, xy
+
+
+@njit(inline="always")
 def _cross_row(u: Any, weight: Any, epsilon: Any, i: Any, indptr: Any, out: Any) -> None:
     left = 0.0
     for j in range(u.shape[1]):
@@ -179,6 +198,18 @@ def _hessian(u: Any, weight: Any, epsilon: float, indptr: Any, out: Any) -> None
 def _hessian_parallel(u: Any, weight: Any, epsilon: float, indptr: Any, out: Any) -> None:
     for i in prange(u.shape[0]):
         _hessian_row(u, weight, epsilon, i, indptr, out)
+
+
+@njit(cache=True, nogil=True)
+def _stencil(u: Any, weight: Any, epsilon: float, out: Any) -> None:
+    for i in range(u.shape[0]):
+        _stencil_row(u, weight, epsilon, i, out)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _stencil_parallel(u: Any, weight: Any, epsilon: float, out: Any) -> None:
+    for i in prange(u.shape[0]):
+        _stencil_row(u, weight, epsilon, i, out)
 
 
 @njit(cache=True, nogil=True)

@@ -63,6 +63,8 @@ class ConjugateGradients(PreparedMethod):
         for iteration in range(1, self._limit + 1):
             q = self._operator.apply(p, out=q)
             curvature = dots(p, q)
+            if not np.isfinite(curvature).all():  # a preconditioner that overflowed
+                return attempt(x, Reason.STAGNATED)
             if (curvature[active] <= 0).any():
                 return attempt(x if iteration > 1 else z, Reason.NEGATIVE_CURVATURE)
             length = _ratio(rho, curvature, active)

@@ -7,11 +7,13 @@ from typing import Final
 import numpy as np
 
 from ..kernels.vectors import cast
-from .levels import build, cycle
+from .levels import build, cycle, stored_bytes
+from .memory import available_bytes
 from .operator import Array
 from .preconditioning import PreparedPreconditioner
 from .stencil import StencilOperator
 
+LEAN_FROM: Final = 0.25  # of the available memory
 FAR: Final = 1e10  # entries this far from 1 are brought there, for the range of float32
 
 
@@ -25,6 +27,9 @@ class Hierarchy(PreparedPreconditioner):
     double : bool
         Keep it in float64, at twice the bytes. It is so anyhow where the diagonal spans more than
         twenty decades, which float32 does not.
+    lean : bool, optional
+        Make factors anew each time instead of holding them, which takes a third of the bytes and
+        twice the time. Left out, it is done where they would fill a quarter of what is available.
 
     Notes
     -----
@@ -34,18 +39,25 @@ class Hierarchy(PreparedPreconditioner):
 
     factorizations = 1
 
-    def __init__(self, stencil: StencilOperator, *, double: bool = False) -> None:
+    def __init__(
+        self, stencil: StencilOperator, *, double: bool = False, lean: bool | None = None
+    ) -> None:
         diagonal = stencil.diagonal()
         largest, least = float(diagonal.max()), float(diagonal.min())
         usual = least > 1.0 / FAR and largest < FAR
         self._unit = 1.0 if usual else 2.0 ** round(np.log2(largest))
         precise = double or least < largest / FAR**2
+        if lean is None:
+            factors = stored_bytes(stencil.shape3) * (2 if precise else 1)
+            lean = factors > LEAN_FROM * available_bytes()
+        coefficients = stencil.coefficients if usual else stencil.coefficients / self._unit
+        self.lean: Final = lean
         self.levels: Final = build(
             stencil.shape3,
             stencil.offsets,
-            stencil.coefficients,
-            self._unit,
+            coefficients,
             np.float64 if precise else np.float32,
+            lean=lean,
         )
         self.bytes_estimate = sum(level.bytes for level in self.levels)
 

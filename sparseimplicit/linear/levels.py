@@ -16,6 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import NotPositiveDefinite
 from ..kernels import PARALLEL_ROWS, lines, stencil, transfers
 from ..kernels.lanes import LANES
 from .grids import Offset, Shape, Tiling, Transfer, tiling, transfer
@@ -29,34 +30,64 @@ LAST_LINES: Final = 16  # a level of no more lines is one block, and solved exac
 
 @dataclass(frozen=True, eq=False)
 class Smoother:
-    """The blocks of one tiling with their factors."""
+    """The blocks of one tiling, with their factors or with room to make one at a time.
+
+    factor: of all groups of blocks, or of one a task where ``coefficients`` are held instead.
+    """
 
     tiling: Tiling
     factor: NDArray[Any]
     damping: float
     scratch: NDArray[Any]
-    replaced: int
+    coefficients: NDArray[Any] | None = None
+    replaced: int = 0
 
     def solve(self, r: NDArray[Any], x: NDArray[Any], *, add: bool) -> None:
         """x (+)= damping M⁻¹ r."""
         t = self.tiling
-        lines.solve(
-            self.factor, t.lines, t.points, t.stride, t.band, self.damping, add, r, x, self.scratch
-        )
+        if self.coefficients is None:
+            lines.solve(
+                self.factor, t.lines, t.points, t.stride, t.band, self.damping, add, r, x,
+                self.scratch,
+            )  # fmt: skip
+        else:
+            lines.solve_anew(
+                self.coefficients, t.lines, t.links, t.points, t.stride, t.band, self.damping,
+                add, r, x, self.scratch, self.factor,
+            )  # fmt: skip
 
 
 def smoother(
-    coefficients: NDArray[Any], kind: Tiling, damping: float, dtype: type[np.floating[Any]]
+    coefficients: NDArray[Any],
+    kind: Tiling,
+    damping: float,
+    dtype: type[np.floating[Any]],
+    *,
+    lean: bool,
 ) -> Smoother:
-    """Factorize the blocks of a tiling, in the precision of ``dtype``."""
-    factor = np.empty(kind.factor_shape, dtype)
-    replaced = lines.factorize(
-        coefficients, kind.lines, kind.links, kind.points, kind.stride, kind.band, factor
-    )
+    """Factorize the blocks of a tiling in the precision of ``dtype``, or later if ``lean``."""
     tasks = 1
     if coefficients.shape[1] >= PARALLEL_ROWS:
         tasks = min(numba.get_num_threads(), kind.lines.shape[0])
-    return Smoother(kind, factor, damping, np.empty((tasks, kind.rows * LANES), dtype), replaced)
+    scratch = np.empty((tasks, kind.rows * LANES), dtype)
+    groups, numbers = kind.factor_shape
+    if lean:
+        return Smoother(kind, np.empty((tasks, numbers), dtype), damping, scratch, coefficients)
+    factor = np.empty((groups, numbers), dtype)
+    replaced, negative = lines.factorize(
+        coefficients, kind.lines, kind.links, kind.points, kind.stride, kind.band, factor
+    )
+    if negative:
+        raise _indefinite(f"Cholesky of {negative} of its blocks of lines met a negative pivot")
+    return Smoother(kind, factor, damping, scratch, replaced=replaced)
+
+
+def _indefinite(found: str) -> NotPositiveDefinite:
+    return NotPositiveDefinite(
+        f"the matrix is not positive definite: {found}.",
+        where="solver 'multigrid', prepare",
+        fix="use 'minres' or a direct solver for an indefinite matrix.",
+    )
 
 
 class Level:
@@ -66,13 +97,13 @@ class Level:
         self,
         shape: Shape,
         offsets: tuple[Offset, ...],
-        coefficients: NDArray[np.float64],
+        coefficients: NDArray[Any],
         smoothers: list[Smoother],
         dtype: type[np.floating[Any]],
     ) -> None:
         self.shape = np.array(shape)
         self.offsets = np.array(offsets)
-        self.coefficients = coefficients.astype(dtype)
+        self.coefficients = coefficients
         self.smoothers = smoothers
         n = coefficients.shape[1]
         self.b, self.x, self.r = (np.zeros(n, dtype) for _ in range(3))
@@ -124,23 +155,39 @@ def build(
     shape: Shape,
     offsets: tuple[Offset, ...],
     coefficients: NDArray[np.float64],
-    unit: float,
     dtype: type[np.floating[Any]] = np.float32,
+    *,
+    lean: bool = False,
 ) -> list[Level]:
-    """Return the levels of a hierarchy for A / unit, the finest first."""
+    """Return the levels of a hierarchy, the finest first.
+
+    lean : hold no factors but of small levels, and of the finest level no second copy of the
+        coefficients: a third of the bytes, for twice the time.
+    """
     levels: list[Level] = []
-    coefficients = coefficients if unit == 1.0 else coefficients / unit
     while True:
         axis = int(np.argmax(couplings(shape, offsets, coefficients)))
         last = int(np.prod(shape)) // shape[axis] <= LAST_LINES
         kinds, damping = _tilings(shape, offsets, axis, last=last)
         precision = np.float64 if last else dtype
-        smoothers = [smoother(coefficients, kind, damping, precision) for kind in kinds]
-        level = Level(shape, offsets, coefficients, smoothers, precision)
+        anew = lean and coefficients.shape[1] >= PARALLEL_ROWS and not last
+        held = coefficients if anew and not levels else coefficients.astype(precision)
+        smoothers = [
+            smoother(held if anew else coefficients, kind, damping, precision, lean=anew)
+            for kind in kinds
+        ]
+        level = Level(shape, offsets, held, smoothers, precision)
         levels.append(level)
         if last:
             return levels
         shape, offsets, coefficients = _coarsen(level, shape, offsets, coefficients, dtype)
+
+
+def stored_bytes(shape: Shape) -> int:
+    """Return about the bytes of all factors in float32, which a lean hierarchy does without."""
+    spatial = min(shape) > 1
+    numbers = 2 * (SPATIAL_LINES**2 + 1 if spatial else PLANAR_LINES + 1)
+    return int(4 * numbers * np.prod(shape) * (1.5 if spatial else 1.4))
 
 
 def _coarsen(
@@ -165,6 +212,8 @@ def _coarsen(
         coefficients, weights, level.shape, level.coarse, t.steps, t.spread, t.gather, t.places,
         made,
     )  # fmt: skip
+    if not float(made[0].min()) > 0.0:  # P has full rank: Pᵀ A P is as definite as A
+        raise _indefinite(f"on a grid of {coarse} points a diagonal entry is {made[0].min():.3g}")
     level.weights = weights.astype(dtype)
     return coarse, t.coarse_offsets, made  # type: ignore[return-value]
 
@@ -187,8 +236,11 @@ def _steps(shape: Shape, strength: NDArray[np.float64]) -> Shape:
 
     What couples weakly stays fine: no smoothing would bring together what oscillates across it.
     """
+    open_axes = [a for a in range(3) if shape[a] > 2]
     weak = WEAK * np.sort(strength)[-2]
-    z, y, x = (2 if size > 2 and a >= weak else 1 for size, a in zip(shape, strength, strict=True))
+    strong = [a for a in open_axes if strength[a] >= weak]
+    # Where the strong ones have been used up, the others are all that is left.
+    z, y, x = (2 if a in (strong or open_axes) else 1 for a in range(3))
     return z, y, x
 
 

@@ -106,16 +106,17 @@ class Refinement:
         self.reason = Reason.CONVERGED
 
     def run(self, rhs: Array, rtol: float, first: Array | None) -> Refinement:
-        """Work on columns of norm 1; a zero column is its own answer."""
+        """Work on columns of norm 1; a zero column is its own answer. rhs is scaled in place."""
         norms = column_norms(rhs)
         unit = np.where(norms > 0, norms, 1.0)
-        b = rhs / unit
+        b = np.divide(rhs, unit, out=rhs)
         x = np.zeros_like(b) if first is None else first / unit
-        left = b.copy() if first is None else b - self.apply(x)
+        left = b if first is None else b - self.apply(x)
         size = column_norms(left)
         self.before = float(size.max(initial=0.0))
         while (active := np.flatnonzero(~(size <= rtol))).size:
-            reason = self._improve(x, left[:, active], size[active], rtol, active)
+            part = left if active.size == size.size else left[:, active]
+            reason = self._improve(x, part, size[active], rtol, active)
             # The products are recomputed from x: nothing a method says of itself is believed.
             left_new = b - self.apply(x)
             size_new = column_norms(left_new)

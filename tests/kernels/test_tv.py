@@ -7,6 +7,7 @@ from scipy import sparse
 
 from sparseimplicit.imaging.tv import cross_pattern, hessian_pattern
 from sparseimplicit.kernels import tv
+from sparseimplicit.linear import StencilOperator
 from tests.reference import tv as twin
 
 SHAPES = [(1, 1), (1, 5), (6, 1), (2, 2), (7, 5), (4, 9)]
@@ -62,6 +63,21 @@ def test_hessian(shape):
             found = sparse.csr_array((out, indices, indptr), shape=(u.size, u.size))
             assert found.has_canonical_format
             np.testing.assert_allclose(found.toarray(), exact, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if min(shape) > 1])
+def test_hessian_as_a_stencil(shape):
+    u = image(shape)
+    indptr, indices = hessian_pattern(*shape)
+    for w in weights(shape):
+        values = np.empty(indices.size)
+        tv.hessian_values(u, w, EPSILON, indptr, values)
+        exact = sparse.csr_array((values, indices, indptr))
+        for run in (tv.hessian_stencil, *forms("stencil")):
+            out = np.empty((4, *shape))
+            run(u, w, EPSILON, out)
+            stencil = StencilOperator(out, [(0, 0), (0, 1), (1, -1), (1, 0)])
+            assert abs(stencil.assemble() - exact).max() < 1e-15
 
 
 @pytest.mark.parametrize("shape", SHAPES)
