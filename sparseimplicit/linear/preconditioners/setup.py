@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +19,24 @@ from ...kernels.galerkin import product
 THETA: Final = 0.25  # of the largest coupling of a row: what is strong. Ruge and Stüben's
 COARSEST: Final = 10
 MOST_LEVELS: Final = 30
+
+_legacy: Final = threading.Lock()
+
+
+@contextlib.contextmanager
+def legacy_random_state() -> Iterator[None]:
+    """Give pyamg the same random numbers each time, and the user's state back.
+
+    Its estimate of the spectral radius, which scales smoothed prolongation, starts from NumPy's
+    global state: unseeded, a hierarchy would not be the same from one run to the next.
+    """
+    with _legacy:  # one at a time, or two threads would hand each other's state back
+        before = np.random.get_state()  # noqa: NPY002 - the state that pyamg draws from
+        np.random.seed(0)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
 
 
 def order_of(matrix: Any) -> Any:
@@ -58,7 +79,7 @@ def classical(matrix: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
         restriction = prolongation.T.tocsr()
         next_ = galerkin(a, prolongation, restriction)
         # Coarse unknowns lie as their fine ones do: chunks are compact, their rows to be sorted.
-        order = sorted_order(next_.indptr, chunk_of(next_))
+        order = sorted_order(next_.indptr, next_.indices, chunk_of(next_))
         rank = np.empty(count, dtype=np.int32)
         rank[order] = np.arange(count, dtype=np.int32)
         prolongation.indices = rank[prolongation.indices]
