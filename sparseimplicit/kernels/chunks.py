@@ -13,18 +13,24 @@ from .amg import PARALLEL_ENTRIES, Indices, Values
 CHUNK: Final = 4096
 
 
-def compact_order(indptr: Indices, indices: Indices, chunk: int = CHUNK) -> Indices:
+def compact_order(
+    indptr: Indices, indices: Indices, chunk: int = CHUNK, *, by_loops: bool = True
+) -> Indices:
     """Return the old numbers of the unknowns in an order whose chunks are compact in the graph.
 
     Each chunk grows breadth first from an unknown next to those before. In it, rows follow by
     their numbers of entries outside and inside: a loop whose length seldom changes is foreseen by
-    the core.
+    the core. Without ``by_loops`` they follow by the number of all their entries.
     """
     n = indptr.size - 1
     order = np.empty(n, dtype=np.int32)
     _grow(indptr, indices, chunk, order, np.zeros(n, dtype=np.bool_))
     out = np.empty_like(order)
-    _sort_chunks(chunk, order, _lengths(indptr, indices, order, _rank(order), chunk), out)
+    if by_loops:
+        lengths = _lengths(indptr, indices, order, _rank(order), chunk)
+    else:
+        lengths = np.diff(indptr)[order].astype(np.int64)
+    _sort_chunks(chunk, order, lengths, out)
     return out
 
 

@@ -10,7 +10,7 @@ from sparseimplicit.errors import ShapeError
 from sparseimplicit.kernels import amg as kernels
 from sparseimplicit.kernels import amg_columns, chunks, coarsening, galerkin, rows
 from sparseimplicit.linear import AMG, CG, GMRES, Operator, Structure
-from sparseimplicit.linear.preconditioners import setup
+from sparseimplicit.linear.preconditioners import hierarchy, setup
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 from tests.reference import amg as twin
 
@@ -52,10 +52,13 @@ def test_the_cycle_is_the_one_of_the_twin_and_symmetric(kind):
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("kind", ["classical", "aggregation"])
+@pytest.mark.parametrize("kind", ["classical", "aggregation", "fields"])
 def test_the_transposed_cycle_is_the_transpose(kind):
     a = convection_diffusion(20, 20)
-    prepared = AMG(kind).prepare(Operator(a))
+    fields = np.stack([np.ones(400), np.arange(400) / 400], axis=1)
+    amg = AMG("aggregation", fields) if kind == "fields" else AMG(kind)
+    prepared = amg.prepare(Operator(a))
+    assert prepared._cycle.both == (kind == "aggregation")  # forward and backward at either place
     forward, back = dense(prepared.apply, 400), dense(prepared.apply_transpose, 400)
     assert abs(forward - forward.T).max() > 1e-3 * abs(forward).max()
     np.testing.assert_allclose(back, forward.T, rtol=0, atol=1e-13 * abs(forward).max())
@@ -156,6 +159,21 @@ def test_weak_couplings_alone_leave_one_smoothed_level():
     assert prepared.analysis.levels == ()
     r = np.ones((3000, 2))
     np.testing.assert_allclose(prepared.apply(r), r / a.diagonal()[:, None])
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_smoothed_last_level_is_swept_both_ways(monkeypatch):
+    """Where coarsening stalls, the cycle stays symmetric, and its transpose the transpose."""
+    monkeypatch.setattr(hierarchy, "DENSE", 10)
+    monkeypatch.setattr(setup, "MOST_LEVELS", 2)
+    prepared = AMG("classical").prepare(Operator(laplacian(20, 20, 1e-2), SPD))
+    assert prepared._cycle.last is not None
+    found = dense(prepared.apply, 400)
+    assert abs(found - found.T).max() < 1e-14 * abs(found).max()
+    assert np.linalg.eigvalsh(found)[0] > 0
+    prepared = AMG("classical").prepare(Operator(convection_diffusion(20, 20)))
+    forward, back = dense(prepared.apply, 400), dense(prepared.apply_transpose, 400)
+    np.testing.assert_allclose(back, forward.T, rtol=0, atol=1e-13 * abs(forward).max())
 
 
 def test_gmres_solves_with_both():

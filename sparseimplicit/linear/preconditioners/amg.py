@@ -15,7 +15,7 @@ from ...kernels.csr import row_sizes
 from ..operator import Array, Operator
 from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_empty_rows
 from .hierarchy import Cycle, transposed
-from .setup import classical, galerkin, legacy_random_state, order_of, reordered
+from .setup import classical, galerkin, legacy_random_state, order_of, reordered, sorted_finest
 
 INT32_MOST: Final = int(np.iinfo(np.int32).max)
 
@@ -86,8 +86,11 @@ class AMG(Preconditioner):
             matrix = reordered(entries, analysis.order, unit)
             products = _products(matrix, analysis)
             return _Hierarchy(analysis, products, unit, symmetric, self.dtype, made=False)
-        order = order_of(entries)
+        aggregates = self._aggregates(operator)
+        order = order_of(entries, by_loops=not aggregates)
         matrices, levels = self._build(reordered(entries, order, unit), operator, order)
+        if aggregates:
+            order, matrices, levels = sorted_finest(order, matrices, levels)
         transfers = Transfers(self.kind, operator.n, order, tuple(levels), self._both(operator))
         return _Hierarchy(transfers, matrices, unit, symmetric, self.dtype, made=True)
 

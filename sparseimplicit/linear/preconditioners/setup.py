@@ -39,11 +39,11 @@ def legacy_random_state() -> Iterator[None]:
             np.random.set_state(before)  # noqa: NPY002
 
 
-def order_of(matrix: Any) -> Any:
-    """Return old numbers of the unknowns in the order of a hierarchy's level."""
+def order_of(matrix: Any, *, by_loops: bool) -> Any:
+    """Return old numbers of the unknowns in the order of a hierarchy's finest level."""
     if matrix.nnz < PARALLEL_ENTRIES:  # it is one chunk
         return np.arange(matrix.shape[0], dtype=np.int32)
-    return compact_order(matrix.indptr, matrix.indices)
+    return compact_order(matrix.indptr, matrix.indices, by_loops=by_loops)
 
 
 def chunk_of(matrix: Any) -> int:
@@ -87,6 +87,23 @@ def classical(matrix: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
         matrices.append(reordered(next_, order, 1.0))
         transfers.append((prolongation, restriction))
     return matrices, transfers
+
+
+def sorted_finest(
+    order: Any, matrices: list[Any], transfers: list[tuple[Any, Any]]
+) -> tuple[Any, list[Any], list[tuple[Any, Any]]]:
+    """Return order and hierarchy with the finest rows of each chunk sorted for their loops.
+
+    Aggregates are taken greedily in the order of rows: sorted before, with the rows at the borders
+    of chunks last, diffusion on 100³ unknowns took 24 iterations for 21.
+    """
+    a = matrices[0]
+    if not transfers or a.nnz < PARALLEL_ENTRIES:
+        return order, matrices, transfers
+    p, r = transfers[0]
+    place = sorted_order(a.indptr, a.indices, CHUNK)
+    first = (p[place], r[:, place])
+    return order[place], [reordered(a, place, 1.0), *matrices[1:]], [first, *transfers[1:]]
 
 
 def _splitting(a: Any) -> Any:
