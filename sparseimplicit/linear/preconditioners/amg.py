@@ -125,7 +125,7 @@ class AMG(Preconditioner):
         """Whether to sweep twice: aggregates of one unknown a point lose too many iterations.
 
         With one sweep diffusion on 100³ unknowns took 23 iterations for 18 of pyamg's cycle,
-        elasticity 45 for 39, classical hierarchies 28 for 27 and 23 for 20 (scripts/bench/amg.py).
+        elasticity 45 for 39, classical hierarchies 28 for 27 and 22 for 20 (scripts/bench/amg.py).
         """
         several = np.ndim(self.near_nullspace) == 2 and np.shape(self.near_nullspace)[1] > 1
         return self._aggregates(operator) and not several
