@@ -18,6 +18,7 @@ from . import (
     graph,
     lanes,
     lines,
+    rows,
     stencil,
     stencils,
     transfers,
@@ -148,12 +149,12 @@ def _warm_amg(n: int) -> None:
     galerkin.product((indptr, indices, ones), (indptr, indices, ones), n)
     for real in (np.float64, np.float32):
         entries = ones.astype(real)
-        rows = chunks.split_rows(indptr, indices, ones, chunks.CHUNK, real)
+        split = rows.split_rows(indptr, indices, ones, chunks.CHUNK, real)
         transfer = indptr.view(np.uint32), indices.view(np.uint32), entries
         for kernels, shape in ((amg, (n,)), (amg_columns, (n, 2))):
             b, x, t, out = (np.zeros(shape, dtype=real) for _ in range(4))
-            kernels.smooth_zero(rows, chunks.CHUNK, b, x, t)
-            kernels.smooth(rows, chunks.CHUNK, b, x, t, out)
+            kernels.smooth_zero(split, chunks.CHUNK, True, b, x, t)
+            kernels.smooth(split, chunks.CHUNK, True, b, x, t, out)
             kernels.restrict(transfer, b, x)
             kernels.correct(transfer, b, x)
             kernels.dense(np.eye(1), b[:1], x[:1])

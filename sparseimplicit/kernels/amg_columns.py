@@ -10,18 +10,20 @@ from numba import njit, prange
 from .amg import PARALLEL_ENTRIES, Matrix, Rows, Values
 
 
-def smooth_zero(rows: Rows, chunk: int, b: Values, x: Values, r: Values) -> None:
-    """X = M⁻¹ B and R = B − A X."""
+def smooth_zero(rows: Rows, chunk: int, both: bool, b: Values, x: Values, r: Values) -> None:
+    """X = M₁⁻¹ B and R = B − A X; M for M₁ if both sweeps are wanted."""
     first, inner, columns, values, diagonal, _, inverse = rows
     run = _smooth_zero_parallel if columns.size >= PARALLEL_ENTRIES else _smooth_zero
-    run(first, inner, columns, values, diagonal, inverse, chunk, b, x, r)
+    run(first, inner, columns, values, diagonal, inverse, chunk, both, b, x, r)
 
 
-def smooth(rows: Rows, chunk: int, b: Values, x: Values, t: Values, out: Values) -> None:
-    """out = X + M⁻¹ (B − A X); t is scratch."""
+def smooth(
+    rows: Rows, chunk: int, both: bool, b: Values, x: Values, t: Values, out: Values
+) -> None:
+    """out = X + M₂⁻¹ (B − A X), or M for M₂; t is scratch."""
     first, inner, columns, values, _, extra, inverse = rows
     run = _smooth_parallel if columns.size >= PARALLEL_ENTRIES else _smooth
-    run(first, inner, columns, values, extra, inverse, chunk, b, x, t, out)
+    run(first, inner, columns, values, extra, inverse, chunk, both, b, x, t, out)
 
 
 def restrict(matrix: Matrix, r: Values, out: Values) -> None:
@@ -68,15 +70,16 @@ def _solve_row(
 @njit(inline="always")
 def _zero_chunk(
     first: Any, inner: Any, columns: Any, values: Any, diagonal: Any, inverse: Any,
-    start: Any, stop: Any, b: Any, x: Any, r: Any,
+    start: Any, stop: Any, both: Any, b: Any, x: Any, r: Any,
 ) -> None:  # fmt: skip
     for i in range(start, stop):
         for c in range(x.shape[1]):
             x[i, c] = 0.0
     for i in range(start, stop):
         _solve_row(first, inner, columns, values, inverse, i, b, x)
-    for i in range(stop - 1, start - 1, -1):
-        _solve_row(first, inner, columns, values, inverse, i, b, x)
+    if both:
+        for i in range(stop - 1, start - 1, -1):
+            _solve_row(first, inner, columns, values, inverse, i, b, x)
     for i in range(start, stop):
         for c in range(x.shape[1]):
             r[i, c] = b[i, c] - diagonal[i] * x[i, c]
@@ -86,7 +89,7 @@ def _zero_chunk(
 @njit(inline="always")
 def _chunk(
     first: Any, inner: Any, columns: Any, values: Any, extra: Any, inverse: Any,
-    start: Any, stop: Any, b: Any, x: Any, t: Any, out: Any,
+    start: Any, stop: Any, both: Any, b: Any, x: Any, t: Any, out: Any,
 ) -> None:  # fmt: skip
     for i in range(start, stop):
         for c in range(x.shape[1]):
@@ -95,7 +98,8 @@ def _chunk(
         for c in range(x.shape[1]):
             t[i, c] = b[i, c] + extra[i] * x[i, c]
         _subtract(inner[i], first[i + 1], columns, values, x, t[i])
-        _solve_row(first, inner, columns, values, inverse, i, t, out)
+        if both:
+            _solve_row(first, inner, columns, values, inverse, i, t, out)
     for i in range(stop - 1, start - 1, -1):
         _solve_row(first, inner, columns, values, inverse, i, t, out)
 
@@ -103,12 +107,12 @@ def _chunk(
 @njit(cache=True, nogil=True)
 def _smooth_zero(
     first: Any, inner: Any, columns: Any, values: Any, diagonal: Any, inverse: Any,
-    chunk: int, b: Any, x: Any, r: Any,
+    chunk: int, both: bool, b: Any, x: Any, r: Any,
 ) -> None:  # fmt: skip
     for start in range(0, x.shape[0], chunk):
         _zero_chunk(
             first, inner, columns, values, diagonal, inverse,
-            start, min(start + chunk, x.shape[0]), b, x, r,
+            start, min(start + chunk, x.shape[0]), both, b, x, r,
         )  # fmt: skip
     for i in range(x.shape[0]):
         _subtract(inner[i], first[i + 1], columns, values, x, r[i])
@@ -117,12 +121,12 @@ def _smooth_zero(
 @njit(cache=True, nogil=True, parallel=True)
 def _smooth_zero_parallel(
     first: Any, inner: Any, columns: Any, values: Any, diagonal: Any, inverse: Any,
-    chunk: int, b: Any, x: Any, r: Any,
+    chunk: int, both: bool, b: Any, x: Any, r: Any,
 ) -> None:  # fmt: skip
     for c in prange((x.shape[0] + chunk - 1) // chunk):
         _zero_chunk(
             first, inner, columns, values, diagonal, inverse,
-            c * chunk, min(c * chunk + chunk, x.shape[0]), b, x, r,
+            c * chunk, min(c * chunk + chunk, x.shape[0]), both, b, x, r,
         )  # fmt: skip
     for i in prange(x.shape[0]):
         _subtract(inner[i], first[i + 1], columns, values, x, r[i])
@@ -131,24 +135,24 @@ def _smooth_zero_parallel(
 @njit(cache=True, nogil=True)
 def _smooth(
     first: Any, inner: Any, columns: Any, values: Any, extra: Any, inverse: Any,
-    chunk: int, b: Any, x: Any, t: Any, out: Any,
+    chunk: int, both: bool, b: Any, x: Any, t: Any, out: Any,
 ) -> None:  # fmt: skip
     for start in range(0, x.shape[0], chunk):
         _chunk(
             first, inner, columns, values, extra, inverse,
-            start, min(start + chunk, x.shape[0]), b, x, t, out,
+            start, min(start + chunk, x.shape[0]), both, b, x, t, out,
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _smooth_parallel(
     first: Any, inner: Any, columns: Any, values: Any, extra: Any, inverse: Any,
-    chunk: int, b: Any, x: Any, t: Any, out: Any,
+    chunk: int, both: bool, b: Any, x: Any, t: Any, out: Any,
 ) -> None:  # fmt: skip
     for c in prange((x.shape[0] + chunk - 1) // chunk):
         _chunk(
             first, inner, columns, values, extra, inverse,
-            c * chunk, min(c * chunk + chunk, x.shape[0]), b, x, t, out,
+            c * chunk, min(c * chunk + chunk, x.shape[0]), both, b, x, t, out,
         )  # fmt: skip
 
 

@@ -1,41 +1,44 @@
-"""Compact chunks of a sparse matrix: an order of the unknowns, and the rows split by it."""
+"""Compact chunks of a sparse matrix: an order of the unknowns, and matrix and vectors in it."""
 
 from typing import Any, Final
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
 from . import PARALLEL_ROWS
-from .amg import PARALLEL_ENTRIES, Rows
-
-Indices = NDArray[Any]
-Values = NDArray[Any]
+from .amg import PARALLEL_ENTRIES, Indices, Values
 
 # 4096 rows of a 2- or 3-D problem with their unknowns fit a core's second cache, and few of their
 # entries lead out of the chunk.
 CHUNK: Final = 4096
 
 
-def compact_order(indptr: Indices, indices: Indices, chunk: int = CHUNK) -> Indices:
+def compact_order(
+    indptr: Indices, indices: Indices, chunk: int = CHUNK, *, by_loops: bool = True
+) -> Indices:
     """Return the old numbers of the unknowns in an order whose chunks are compact in the graph.
 
     Each chunk grows breadth first from an unknown next to those before. In it, rows follow by
-    their number of entries: a loop whose length seldom changes is foreseen by the core.
+    their numbers of entries outside and inside: a loop whose length seldom changes is foreseen by
+    the core. Without ``by_loops`` they follow by the number of all their entries.
     """
     n = indptr.size - 1
     order = np.empty(n, dtype=np.int32)
     _grow(indptr, indices, chunk, order, np.zeros(n, dtype=np.bool_))
     out = np.empty_like(order)
-    _sort_chunks(chunk, order, np.diff(indptr)[order], out)
+    if by_loops:
+        lengths = _lengths(indptr, indices, order, _rank(order), chunk)
+    else:
+        lengths = np.diff(indptr)[order].astype(np.int64)
+    _sort_chunks(chunk, order, lengths, out)
     return out
 
 
-def sorted_order(indptr: Indices, chunk: int) -> Indices:
-    """Return the old numbers of the unknowns when each chunk is sorted by entries a row."""
-    lengths = np.diff(indptr)
-    out = np.empty(lengths.size, dtype=np.int32)
-    _sort_chunks(chunk, np.arange(out.size, dtype=np.int32), lengths, out)
+def sorted_order(indptr: Indices, indices: Indices, chunk: int) -> Indices:
+    """Return the old numbers of the unknowns when the rows of each chunk are sorted so."""
+    order = np.arange(indptr.size - 1, dtype=np.int32)
+    out = np.empty_like(order)
+    _sort_chunks(chunk, order, _lengths(indptr, indices, order, order, chunk), out)
     return out
 
 
@@ -43,9 +46,7 @@ def permuted(
     indptr: Indices, indices: Indices, values: Values, order: Indices, unit: float
 ) -> tuple[Indices, Indices, Values]:
     """Return the CSR arrays of A[order][:, order] / unit, int32; rows are not sorted."""
-    n = order.size
-    rank = np.empty(n, dtype=np.int32)
-    rank[order] = np.arange(n, dtype=np.int32)
+    n, rank = order.size, _rank(order)
     first = np.zeros(n + 1, dtype=np.int32)
     np.cumsum(np.diff(indptr)[order], out=first[1:])
     columns = np.empty(indices.size, dtype=np.int32)
@@ -53,28 +54,6 @@ def permuted(
     run = _permute_parallel if indices.size >= PARALLEL_ENTRIES else _permute
     run(indptr, indices, values, order, rank, unit, first, columns, entries)
     return first, columns, entries
-
-
-def split_rows(indptr: Indices, indices: Indices, values: Values, chunk: int, dtype: Any) -> Rows:
-    """Return the rows of A as (first, inner, columns, values, diagonal, extra, inverse).
-
-    Row i has its entries inside its chunk, but for the diagonal, at first[i]:inner[i], those of
-    other chunks at inner[i]:first[i + 1]. extra = D − diag(A), see `kernels.amg`; inverse = 1 / D,
-    where a diagonal entry of 0 is replaced by the sum of its row's |entries|.
-    """
-    n = indptr.size - 1
-    lengths, inside = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    parallel = indices.size >= PARALLEL_ENTRIES
-    (_count_parallel if parallel else _count)(indptr, indices, chunk, lengths, inside)
-    first = np.zeros(n + 1, dtype=np.uint32)
-    np.cumsum(lengths, out=first[1:])
-    inner = (first[:-1] + inside).astype(np.uint32)
-    columns = np.empty(int(first[-1]), dtype=np.uint32)
-    entries = np.empty(columns.size, dtype=dtype)
-    diagonal, extra, inverse = (np.empty(n, dtype=dtype) for _ in range(3))
-    run = _split_parallel if parallel else _split
-    run(indptr, indices, values, chunk, first, inner, columns, entries, diagonal, extra, inverse)
-    return first, inner, columns, entries, diagonal, extra, inverse
 
 
 def gather(order: Indices, r: Values, scale: Values, out: Values) -> None:
@@ -148,6 +127,27 @@ def _grow(indptr: Any, indices: Any, chunk: Any, order: Any, seen: Any) -> None:
             head += 1
 
 
+def _rank(order: Indices) -> Indices:
+    rank = np.empty(order.size, dtype=np.int32)
+    rank[order] = np.arange(order.size, dtype=np.int32)
+    return rank
+
+
+@njit(cache=True, nogil=True)
+def _lengths(indptr: Any, indices: Any, order: Any, rank: Any, chunk: Any) -> Any:
+    """Return by new row a key to sort by: entries outside the chunk first, then those inside."""
+    out = np.empty(order.size, dtype=np.int64)
+    for i in range(order.size):
+        row = order[i]
+        count = np.int64(indptr[row + 1] - indptr[row])
+        outside = np.int64(0)
+        for k in range(indptr[row], indptr[row + 1]):
+            if rank[indices[k]] // chunk != i // chunk:
+                outside += 1
+        out[i] = outside * 2**31 + count - outside
+    return out
+
+
 @njit(cache=True, nogil=True)
 def _sort_chunks(chunk: Any, order: Any, lengths: Any, out: Any) -> None:
     for start in range(0, order.size, chunk):
@@ -184,80 +184,3 @@ def _permute_parallel(
 ) -> None:  # fmt: skip
     for i in prange(order.size):
         _permute_row(indptr, indices, values, order, rank, unit, i, first, columns, entries)
-
-
-@njit(inline="always")
-def _count_row(indptr: Any, indices: Any, chunk: Any, i: Any, lengths: Any, inside: Any) -> None:
-    start = i // chunk * chunk
-    count, inner = 0, 0
-    for k in range(indptr[i], indptr[i + 1]):
-        j = indices[k]
-        if j != i:
-            count += 1
-            if start <= j < start + chunk:
-                inner += 1
-    lengths[i], inside[i] = count, inner
-
-
-@njit(cache=True, nogil=True)
-def _count(indptr: Any, indices: Any, chunk: Any, lengths: Any, inside: Any) -> None:
-    for i in range(lengths.size):
-        _count_row(indptr, indices, chunk, i, lengths, inside)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _count_parallel(indptr: Any, indices: Any, chunk: Any, lengths: Any, inside: Any) -> None:
-    for i in prange(lengths.size):
-        _count_row(indptr, indices, chunk, i, lengths, inside)
-
-
-@njit(inline="always")
-def _split_row(
-    indptr: Any, indices: Any, values: Any, chunk: Any, i: Any,
-    first: Any, inner: Any, columns: Any, entries: Any, diagonal: Any, extra: Any, inverse: Any,
-) -> None:  # fmt: skip
-    start = i // chunk * chunk
-    a, b = np.int64(first[i]), np.int64(inner[i])
-    main, outside, total = 0.0, 0.0, 0.0
-    for k in range(indptr[i], indptr[i + 1]):
-        j = indices[k]
-        total += abs(values[k])
-        if j == i:
-            main += values[k]
-        elif start <= j < start + chunk:
-            columns[a], entries[a] = j, values[k]
-            a += 1
-        else:
-            columns[b], entries[b] = j, values[k]
-            outside += abs(values[k])
-            b += 1
-    raised = main + 0.5 * outside if main > 0.0 else main - 0.5 * outside
-    if main == 0.0:
-        raised = total if total > 0.0 else 1.0
-    diagonal[i] = main
-    extra[i] = raised - main
-    inverse[i] = 1.0 / raised
-
-
-@njit(cache=True, nogil=True)
-def _split(
-    indptr: Any, indices: Any, values: Any, chunk: Any,
-    first: Any, inner: Any, columns: Any, entries: Any, diagonal: Any, extra: Any, inverse: Any,
-) -> None:  # fmt: skip
-    for i in range(inner.size):
-        _split_row(
-            indptr, indices, values, chunk, i,
-            first, inner, columns, entries, diagonal, extra, inverse,
-        )  # fmt: skip
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _split_parallel(
-    indptr: Any, indices: Any, values: Any, chunk: Any,
-    first: Any, inner: Any, columns: Any, entries: Any, diagonal: Any, extra: Any, inverse: Any,
-) -> None:  # fmt: skip
-    for i in prange(inner.size):
-        _split_row(
-            indptr, indices, values, chunk, i,
-            first, inner, columns, entries, diagonal, extra, inverse,
-        )  # fmt: skip

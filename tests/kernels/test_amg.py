@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseimplicit.kernels import amg, amg_columns, chunks, coarsening, galerkin
+from sparseimplicit.kernels import amg, amg_columns, chunks, coarsening, galerkin, rows
 from tests.reference import amg as twin
 
 FORMS = ["serial", "parallel", "python"]
@@ -29,7 +29,7 @@ def matrix(n=61, seed=0, symmetric=True):
 
 
 def split(a, chunk, dtype=np.float64):
-    return chunks.split_rows(a.indptr, a.indices, a.data, chunk, dtype)
+    return rows.split_rows(a.indptr, a.indices, a.data, chunk, dtype)
 
 
 def csr(m):
@@ -39,22 +39,23 @@ def csr(m):
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("chunk", [7, 61])
+@pytest.mark.parametrize("both", [True, False])
 @pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize("form", FORMS)
-def test_smoothing(form, columns, chunk, symmetric, monkeypatch):
+def test_smoothing(form, columns, both, chunk, symmetric, monkeypatch):
     kernels = amg if columns == 1 else amg_columns
     form_of(kernels, monkeypatch, form)
-    form_of(chunks, monkeypatch, form)
+    form_of(rows, monkeypatch, form)
     a = matrix(symmetric=symmetric)
-    rows, dense = split(a, chunk), a.toarray()
+    parts, dense = split(a, chunk), a.toarray()
     shape = (61,) if columns == 1 else (61, columns)
     b, x, t, out = np.random.default_rng(1).standard_normal((4, *shape))
-    inverse = np.linalg.inv(twin.smoother(dense, chunk))
-    expected = x + inverse @ (b - dense @ x)
-    kernels.smooth(rows, chunk, b, x, t, out)
+    before, after = (np.linalg.inv(m) for m in twin.smoothers(dense, chunk, both))
+    expected = x + after @ (b - dense @ x)
+    kernels.smooth(parts, chunk, both, b, x, t, out)
     np.testing.assert_allclose(out, expected, rtol=1e-11, atol=1e-12)
-    kernels.smooth_zero(rows, chunk, b, x, t)
-    np.testing.assert_allclose(x, inverse @ b, rtol=1e-11, atol=1e-12)
+    kernels.smooth_zero(parts, chunk, both, b, x, t)
+    np.testing.assert_allclose(x, before @ b, rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(t, b - dense @ x, rtol=1e-11, atol=1e-12)
 
 
@@ -79,13 +80,14 @@ def test_transfers_and_the_coarsest_level(form, columns, monkeypatch):
 
 @pytest.mark.parametrize("chunk", [1, 5, 13, 61])
 def test_smoothing_never_diverges(chunk):
-    """2 M − A is positive definite for every choice of chunks, also for Jacobi alone."""
+    """M₁ + M₂ − A is positive definite for every choice of chunks, also for Jacobi alone."""
     a = matrix().toarray()
     a += (0.01 - min(np.linalg.eigvalsh(a)[0], 0.0)) * np.eye(61)
-    rows = split(csr_matrix(a), chunk)
-    m = twin.smoother(a, chunk)
-    assert np.linalg.eigvalsh(2 * m - a)[0] > 0
-    np.testing.assert_allclose(1.0 / rows[6], rows[4] + rows[5])
+    parts = split(csr_matrix(a), chunk)
+    for both in (True, False):
+        before, after = twin.smoothers(a, chunk, both)
+        assert np.linalg.eigvalsh(before + after - a)[0] > 0
+    np.testing.assert_allclose(1.0 / parts[6], parts[4] + parts[5])
 
 
 def csr_matrix(a):
@@ -94,8 +96,8 @@ def csr_matrix(a):
 
 def test_rows_without_a_diagonal_get_one():
     a = csr_matrix(np.array([[0.0, 2.0, 0.0], [2.0, -4.0, 0.0], [0.0, 0.0, 0.0]]))
-    rows = split(a, 3)
-    np.testing.assert_array_equal(rows[6], [0.5, -0.25, 1.0])
+    parts = split(a, 3)
+    np.testing.assert_array_equal(parts[6], [0.5, -0.25, 1.0])
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -8,14 +8,14 @@ from scipy import sparse
 
 from sparseimplicit.errors import ShapeError
 from sparseimplicit.kernels import amg as kernels
-from sparseimplicit.kernels import amg_columns, chunks, coarsening, galerkin
+from sparseimplicit.kernels import amg_columns, chunks, coarsening, galerkin, rows
 from sparseimplicit.linear import AMG, CG, GMRES, Operator, Structure
-from sparseimplicit.linear.preconditioners import setup
+from sparseimplicit.linear.preconditioners import hierarchy, setup
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 from tests.reference import amg as twin
 
 SPD = Structure.POSITIVE_DEFINITE
-MODULES = (kernels, amg_columns, chunks, coarsening, galerkin, setup)
+MODULES = (kernels, amg_columns, chunks, coarsening, galerkin, rows, setup)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_cycle_is_the_one_of_the_twin_and_symmetric(kind):
     np.testing.assert_allclose(matrices[0] * prepared._unit, a.toarray()[order][:, order])
     transfers = [(p.toarray(), r.toarray()) for p, r in prepared.analysis.levels]
     assert cycle.levels[0].chunk == 64
-    expected = twin.cycle(matrices, transfers, [level.chunk for level in cycle.levels])
+    expected = twin.cycle(matrices, transfers, [level.chunk for level in cycle.levels], cycle.both)
     found = dense(prepared.apply, n)
     np.testing.assert_allclose(
         found[order][:, order] * prepared._unit, expected, rtol=1e-9, atol=1e-12
@@ -52,13 +52,28 @@ def test_the_cycle_is_the_one_of_the_twin_and_symmetric(kind):
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("kind", ["classical", "aggregation"])
+@pytest.mark.parametrize("kind", ["classical", "aggregation", "fields"])
 def test_the_transposed_cycle_is_the_transpose(kind):
     a = convection_diffusion(20, 20)
-    prepared = AMG(kind).prepare(Operator(a))
+    fields = np.stack([np.ones(400), np.arange(400) / 400], axis=1)
+    amg = AMG("aggregation", fields) if kind == "fields" else AMG(kind)
+    prepared = amg.prepare(Operator(a))
+    assert prepared._cycle.both == (kind == "aggregation")  # forward and backward at either place
     forward, back = dense(prepared.apply, 400), dense(prepared.apply_transpose, 400)
     assert abs(forward - forward.T).max() > 1e-3 * abs(forward).max()
     np.testing.assert_allclose(back, forward.T, rtol=0, atol=1e-13 * abs(forward).max())
+
+
+def test_aggregates_are_the_same_each_time_and_leave_the_users_random_numbers_alone():
+    operator = Operator(laplacian(40, 40, 1e-3), SPD)
+    r = np.random.default_rng(0).standard_normal((1600, 1))
+    found = []
+    for seed in (1, 2):
+        np.random.seed(seed)  # noqa: NPY002 - the state that pyamg draws from
+        expected = np.random.RandomState(seed).random_sample()
+        found.append(AMG("aggregation").prepare(operator).apply(r))
+        assert np.random.random_sample() == expected  # noqa: NPY002
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -144,6 +159,21 @@ def test_weak_couplings_alone_leave_one_smoothed_level():
     assert prepared.analysis.levels == ()
     r = np.ones((3000, 2))
     np.testing.assert_allclose(prepared.apply(r), r / a.diagonal()[:, None])
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_smoothed_last_level_is_swept_both_ways(monkeypatch):
+    """Where coarsening stalls, the cycle stays symmetric, and its transpose the transpose."""
+    monkeypatch.setattr(hierarchy, "DENSE", 10)
+    monkeypatch.setattr(setup, "MOST_LEVELS", 2)
+    prepared = AMG("classical").prepare(Operator(laplacian(20, 20, 1e-2), SPD))
+    assert prepared._cycle.last is not None
+    found = dense(prepared.apply, 400)
+    assert abs(found - found.T).max() < 1e-14 * abs(found).max()
+    assert np.linalg.eigvalsh(found)[0] > 0
+    prepared = AMG("classical").prepare(Operator(convection_diffusion(20, 20)))
+    forward, back = dense(prepared.apply, 400), dense(prepared.apply_transpose, 400)
+    np.testing.assert_allclose(back, forward.T, rtol=0, atol=1e-13 * abs(forward).max())
 
 
 def test_gmres_solves_with_both():

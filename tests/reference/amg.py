@@ -3,8 +3,11 @@
 import numpy as np
 
 
-def smoother(a, chunk):
-    """Return M = (L + D) D⁻¹ (D + U), L and U inside the chunks, half of |others| on D."""
+def smoothers(a, chunk, both):
+    """Return M₁ = L + D and M₂ = D + U, L and U inside the chunks, half of |others| on D.
+
+    Both are M = (L + D) D⁻¹ (D + U) if both sweeps are wanted.
+    """
     n = len(a)
     number = np.arange(n) // chunk
     inside = np.where(np.equal.outer(number, number), a, 0.0)
@@ -12,18 +15,19 @@ def smoother(a, chunk):
     main = np.diag(a)
     raised = main + np.where(main > 0, 0.5, -0.5) * outside
     d = np.diag(np.where(main == 0, np.abs(a).sum(axis=1), raised))
-    return (np.tril(inside, -1) + d) @ np.linalg.inv(d) @ (d + np.triu(inside, 1))
+    forward, backward = np.tril(inside, -1) + d, d + np.triu(inside, 1)
+    product = forward @ np.linalg.inv(d) @ backward
+    return (product, product) if both else (forward, backward)
 
 
-def cycle(matrices, transfers, chunks):
+def cycle(matrices, transfers, chunks, both):
     """Return M⁻¹ of a V-cycle: one smoothing before, one after, the coarsest level exactly."""
     inverse = np.linalg.pinv(matrices[-1])
     levels = list(zip(matrices[:-1], transfers, chunks, strict=True))
     for a, (p, r), chunk in reversed(levels):
-        smooth = np.linalg.inv(smoother(a, chunk))
-        error = np.eye(len(a)) - smooth @ a
-        x = smooth + p @ inverse @ r @ (np.eye(len(a)) - a @ smooth)
-        inverse = smooth + error @ x
+        before, after = (np.linalg.inv(m) for m in smoothers(a, chunk, both))
+        x = before + p @ inverse @ r @ (np.eye(len(a)) - a @ before)
+        inverse = after + (np.eye(len(a)) - after @ a) @ x
     return inverse
 
 

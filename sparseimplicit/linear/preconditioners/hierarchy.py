@@ -13,7 +13,8 @@ from scipy import sparse
 
 from ...kernels import amg, amg_columns
 from ...kernels.amg import Matrix, Rows
-from ...kernels.chunks import gather, scatter, split_rows
+from ...kernels.chunks import gather, scatter
+from ...kernels.rows import split_rows
 from ..operator import Array
 from .setup import chunk_of
 
@@ -42,7 +43,7 @@ class Level:
 
 
 class Cycle:
-    """M⁻¹ = one V-cycle: smoothing by `kernels.amg` before and after, the coarsest level exactly.
+    """M⁻¹ = one V-cycle: sweeps of `kernels.amg` before and after, the coarsest level exactly.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ class Cycle:
         A of each level, finest first.
     transfers : sequence of (P, R)
         Between a level and the next.
+    both : bool
+        Whether to sweep forward and backward at either place: see `kernels.amg`.
     dtype : numpy dtype
         Of the values and vectors; float32 halves the memory. Residuals are scaled to entries of at
         most 1 first, so that small ones do not vanish.
@@ -59,14 +62,20 @@ class Cycle:
     Notes
     -----
     The cycle on Aᵀ with Rᵀ and Pᵀ exchanged, and with the D of A, is the transpose: then the
-    smoother of Aᵀ is that of A, transposed. Two threads may apply one cycle at once: each takes
-    vectors of its own.
+    sweep before is the transpose of A's sweep after. Two threads may apply one cycle at once: each
+    takes vectors of its own.
     """
 
     def __init__(
-        self, order: Any, matrices: Sequence[Any], transfers: Sequence[Any], dtype: Any
+        self,
+        order: Any,
+        matrices: Sequence[Any],
+        transfers: Sequence[Any],
+        both: bool,
+        dtype: Any,
     ) -> None:
         self.order = order
+        self.both = both
         self.dtype = np.dtype(dtype)
         self.levels = tuple(
             _level(a, p, r, self.dtype) for a, (p, r) in zip(matrices, transfers, strict=False)
@@ -105,18 +114,19 @@ class Cycle:
     def _descend(self, vectors: list[tuple[Any, ...]], kernels: Any) -> None:
         for depth, level in enumerate(self.levels):
             b, x, r, _ = vectors[depth]
-            kernels.smooth_zero(level.rows, level.chunk, b, x, r)
+            kernels.smooth_zero(level.rows, level.chunk, self.both, b, x, r)
             kernels.restrict(level.restriction, r, vectors[depth + 1][0])
         if self.last is None:
             kernels.dense(self.inverse, vectors[-1][0], vectors[-1][-1])
         else:
-            b, r, x = vectors[-1]
-            kernels.smooth_zero(self.last.rows, self.last.chunk, b, x, r)
+            b, x, r, out = vectors[-1]
+            kernels.smooth_zero(self.last.rows, self.last.chunk, self.both, b, x, r)
+            kernels.smooth(self.last.rows, self.last.chunk, self.both, b, x, r, out)
         for depth in reversed(range(len(self.levels))):
             level = self.levels[depth]
             b, x, r, out = vectors[depth]
             kernels.correct(level.prolongation, vectors[depth + 1][-1], x)
-            kernels.smooth(level.rows, level.chunk, b, x, r, out)
+            kernels.smooth(level.rows, level.chunk, self.both, b, x, r, out)
 
     def _take(self, k: int) -> list[tuple[Any, ...]]:
         """Return vectors for k columns: b, x, r and the result of each level."""
@@ -124,10 +134,10 @@ class Cycle:
             vectors = self._vectors.pop()
             if vectors[0][0].size == k * self.order.size:
                 return vectors
-        sizes = [(level.n, 4) for level in self.levels] + [(self._coarsest, 3)]
+        sizes = [level.n for level in self.levels] + [self._coarsest]
         return [
-            tuple(np.empty(n if k == 1 else (n, k), dtype=self.dtype) for _ in range(count))
-            for n, count in sizes
+            tuple(np.empty(n if k == 1 else (n, k), dtype=self.dtype) for _ in range(4))
+            for n in sizes
         ]
 
 
@@ -149,6 +159,7 @@ def transposed(cycle: Cycle, matrices: Sequence[Any], transfers: Sequence[Any]) 
         cycle.order,
         [sparse.csr_matrix(a.T) for a in matrices],
         [(sparse.csr_matrix(r.T), sparse.csr_matrix(p.T)) for p, r in transfers],
+        cycle.both,
         cycle.dtype,
     )
     pairs = zip(twin.levels, cycle.levels, strict=True)

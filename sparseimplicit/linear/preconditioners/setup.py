@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -17,12 +20,30 @@ THETA: Final = 0.25  # of the largest coupling of a row: what is strong. Ruge an
 COARSEST: Final = 10
 MOST_LEVELS: Final = 30
 
+_legacy: Final = threading.Lock()
 
-def order_of(matrix: Any) -> Any:
-    """Return old numbers of the unknowns in the order of a hierarchy's level."""
+
+@contextlib.contextmanager
+def legacy_random_state() -> Iterator[None]:
+    """Give pyamg the same random numbers each time, and the user's state back.
+
+    Its estimate of the spectral radius, which scales smoothed prolongation, starts from NumPy's
+    global state: unseeded, a hierarchy would not be the same from one run to the next.
+    """
+    with _legacy:  # one at a time, or two threads would hand each other's state back
+        before = np.random.get_state()  # noqa: NPY002 - the state that pyamg draws from
+        np.random.seed(0)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
+
+
+def order_of(matrix: Any, *, by_loops: bool) -> Any:
+    """Return old numbers of the unknowns in the order of a hierarchy's finest level."""
     if matrix.nnz < PARALLEL_ENTRIES:  # it is one chunk
         return np.arange(matrix.shape[0], dtype=np.int32)
-    return compact_order(matrix.indptr, matrix.indices)
+    return compact_order(matrix.indptr, matrix.indices, by_loops=by_loops)
 
 
 def chunk_of(matrix: Any) -> int:
@@ -58,7 +79,7 @@ def classical(matrix: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
         restriction = prolongation.T.tocsr()
         next_ = galerkin(a, prolongation, restriction)
         # Coarse unknowns lie as their fine ones do: chunks are compact, their rows to be sorted.
-        order = sorted_order(next_.indptr, chunk_of(next_))
+        order = sorted_order(next_.indptr, next_.indices, chunk_of(next_))
         rank = np.empty(count, dtype=np.int32)
         rank[order] = np.arange(count, dtype=np.int32)
         prolongation.indices = rank[prolongation.indices]
@@ -66,6 +87,23 @@ def classical(matrix: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
         matrices.append(reordered(next_, order, 1.0))
         transfers.append((prolongation, restriction))
     return matrices, transfers
+
+
+def sorted_finest(
+    order: Any, matrices: list[Any], transfers: list[tuple[Any, Any]]
+) -> tuple[Any, list[Any], list[tuple[Any, Any]]]:
+    """Return order and hierarchy with the finest rows of each chunk sorted for their loops.
+
+    Aggregates are taken greedily in the order of rows: sorted before, with the rows at the borders
+    of chunks last, diffusion on 100³ unknowns took 24 iterations for 21.
+    """
+    a = matrices[0]
+    if not transfers or a.nnz < PARALLEL_ENTRIES:
+        return order, matrices, transfers
+    p, r = transfers[0]
+    place = sorted_order(a.indptr, a.indices, CHUNK)
+    first = (p[place], r[:, place])
+    return order[place], [reordered(a, place, 1.0), *matrices[1:]], [first, *transfers[1:]]
 
 
 def _splitting(a: Any) -> Any:
