@@ -123,8 +123,8 @@ def pypardiso(sample, b):
 
 
 DEFINITE = [
-    "cg+jacobi", "pardiso+amd", "pardiso", "cg+amg", "cg+sa", "cholmod+amd", "cholmod+metis",
-    "superlu", "banded",
+    "cg+jacobi", "multigrid", "pardiso+amd", "pardiso", "cg+amg", "cg+sa", "cholmod+amd",
+    "cholmod+metis", "superlu", "banded", "batched",
 ]  # fmt: skip
 ANY = ["pardiso", "pardiso+amd", "superlu", "gmres+amg", "gmres+ilu"]
 PEERS = {
