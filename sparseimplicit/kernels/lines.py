@@ -19,7 +19,7 @@ from numba import njit, prange
 from . import PARALLEL_ROWS
 from .lanes import LANES, eliminate
 
-TINY: Final = 1e-6  # of the diagonal: a smaller pivot is rounding, and the diagonal takes its place
+TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
 RUN: Final = 32  # points that are brought from the grid into lanes at a time
 ASSEMBLED: Final = 4  # and points whose rows are filled at a time, which then lie in cache
@@ -59,68 +59,6 @@ def solve(
     run(factor, lines, points, stride, band, factor.dtype.type(damping), add, r, x, scratch)
 
 
-@njit(cache=True, nogil=True)
-def _assemble(coefficients, lines, links, first, last, stride, width, factor):  # type: ignore[no-untyped-def]
-    """Set the rows (a_ii, a_i,i−1, …) of the points from first to last to those of the matrix."""
-    m = lines.shape[0]
-    factor[first * m * width : last * m * width] = 0.0
-    for line in range(m):
-        for v in range(LANES):
-            start, to = lines[line, v], line * width + v
-            for at in range(first, last):
-                factor[np.uint64(at * m * width + to)] = (
-                    coefficients[0, np.uint64(start + at * stride)] if start >= 0 else 1.0
-                )
-    for link in range(links.shape[0]):
-        line, below, array, other, back, there = links[link]
-        for v in range(LANES):
-            start, column = lines[line, v], lines[other, v]
-            if start < 0 or column < 0:
-                continue
-            if there:
-                start = column - back * stride
-            to = line * width + below * LANES + v
-            for at in range(max(first, back), last):
-                factor[np.uint64(at * m * width + to)] = coefficients[
-                    array, np.uint64(start + at * stride)
-                ]
-
-
-@njit(cache=True, nogil=True)
-def _eliminate_row(factor, row, width, band, ones, scaled, counts):  # type: ignore[no-untyped-def]
-    """Turn row (a_ii, a_i,i−1, …) into (1/d, l₁, l₂, …)."""
-    here, reach = row * width, min(band, row)
-    for k in range(reach - 1, 0, -1):  # u_k = a_k − Σ_{j>k} u_j l(row − k, j − k)
-        eliminate(
-            factor, here + k * LANES, ones, 0, factor, here - k * width + LANES, LANES,
-            factor, here + (k + 1) * LANES, LANES, reach - k,
-        )  # fmt: skip
-    scaled[:] = factor[here : here + width]
-    for k in range(1, reach + 1):  # l_k = u_k / d
-        eliminate(factor, here + k * LANES, factor, here - k * width, ones, 0, 0, ones, 0, 0, 0)
-    eliminate(factor, here, ones, 0, scaled, LANES, LANES, factor, here + LANES, LANES, reach)
-    for v in range(LANES):
-        pivot = factor[here + v]
-        if not pivot > TINY * scaled[v]:
-            counts[0] += 1
-            if not pivot > -NEGATIVE * scaled[v]:
-                counts[1] += 1
-            pivot = scaled[v]
-        factor[here + v] = 1.0 / pivot
-
-
-@njit(cache=True, nogil=True)
-def _factorize_block(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
-    """factor (m p (band + 1) LANES,) = L D Lᵀ of one group."""
-    m, width = lines.shape[0], (band + 1) * LANES
-    scaled, ones = np.zeros(width, factor.dtype), np.ones(LANES, factor.dtype)
-    for first in range(0, points, ASSEMBLED):
-        last = min(first + ASSEMBLED, points)
-        _assemble(coefficients, lines, links, first, last, stride, width, factor)
-        for row in range(first * m, last * m):
-            _eliminate_row(factor, row, width, band, ones, scaled, counts)
-
-
 def solve_anew(
     coefficients: Any,
     lines: Any,
@@ -143,6 +81,83 @@ def solve_anew(
         coefficients, lines, links, points, stride, band, factors.dtype.type(damping), add, r, x,
         scratch, factors,
     )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _assemble(coefficients, lines, links, first, last, stride, width, rows):  # type: ignore[no-untyped-def]
+    """Set rows (a_ii, a_i,i−1, …) to those of the points from first to last of the matrix."""
+    m = lines.shape[0]
+    rows[: (last - first) * m * width] = 0.0
+    for line in range(m):
+        for v in range(LANES):
+            start, to = lines[line, v], line * width + v
+            for at in range(first, last):
+                rows[np.uint64((at - first) * m * width + to)] = (
+                    coefficients[0, np.uint64(start + at * stride)] if start >= 0 else 1.0
+                )
+    for link in range(links.shape[0]):
+        line, below, array, other, back, there = links[link]
+        for v in range(LANES):
+            start, column = lines[line, v], lines[other, v]
+            if start < 0 or column < 0:
+                continue
+            if there:
+                start = column - back * stride
+            to = line * width + below * LANES + v
+            for at in range(max(first, back), last):
+                rows[np.uint64((at - first) * m * width + to)] = coefficients[
+                    array, np.uint64(start + at * stride)
+                ]
+
+
+@njit(cache=True, nogil=True)
+def _eliminate_row(rows, here, reach, width, ones, scaled, counts):  # type: ignore[no-untyped-def]
+    """Turn the row that begins ``here``, (a_ii, a_i,i−1, …), into (1/d, l₁, l₂, …)."""
+    for k in range(reach - 1, 0, -1):  # u_k = a_k − Σ_{j>k} u_j l(row − k, j − k)
+        eliminate(
+            rows, here + k * LANES, ones, 0, rows, here - k * width + LANES, LANES,
+            rows, here + (k + 1) * LANES, LANES, reach - k,
+        )  # fmt: skip
+    scaled[:] = rows[here : here + width]
+    for k in range(1, reach + 1):  # l_k = u_k / d
+        eliminate(rows, here + k * LANES, rows, here - k * width, ones, 0, 0, ones, 0, 0, 0)
+    eliminate(rows, here, ones, 0, scaled, LANES, LANES, rows, here + LANES, LANES, reach)
+    for v in range(LANES):
+        pivot = rows[here + v]
+        if not pivot > TINY * scaled[v]:
+            counts[0] += 1
+            if not pivot > -NEGATIVE * scaled[v]:
+                counts[1] += 1
+            pivot = scaled[v]
+        rows[here + v] = 1.0 / pivot
+
+
+@njit(cache=True, nogil=True)
+def _factorize_block(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
+    """factor (m p (band + 1) LANES,) = L D Lᵀ of one group.
+
+    It is made in float64, some rows at a time behind the last ``band`` ones, and then stored: in
+    float32 a pivot of 1e-6 of the diagonal would have no digit, nor would what comes after it.
+    """
+    m, width = lines.shape[0], (band + 1) * LANES
+    scaled, ones = np.zeros(width), np.ones(LANES)
+    behind, some = band * width, ASSEMBLED * m * width
+    rows = np.zeros(behind + some)
+    for first in range(0, points, ASSEMBLED):
+        last = min(first + ASSEMBLED, points)
+        count = (last - first) * m
+        _assemble(coefficients, lines, links, first, last, stride, width, rows[behind:])
+        for k in range(count):
+            reach = min(band, first * m + k)
+            _eliminate_row(rows, behind + k * width, reach, width, ones, scaled, counts)
+        to = factor[first * m * width : last * m * width]
+        made = rows[behind : behind + count * width]
+        for i in range(to.size):
+            to[i] = made[i]
+        if count < band:
+            rows[:behind] = rows[count * width : count * width + behind].copy()
+        else:
+            rows[:behind] = made[count * width - behind :]
 
 
 @njit(cache=True, nogil=True)

@@ -31,7 +31,8 @@ def interpolate(
     """Set the weights of the fine points that are odd along the axes ``odd`` (3,), 0 or 1 each.
 
     Along the other axes the stencil is summed up; then a point is the average of its neighbours,
-    Σ_p a_p u(f + p) = 0, where those that are no coarse points are interpolated themselves.
+    Σ_p a_p u(f + p) = 0, where those that are no coarse points are interpolated themselves and
+    positive couplings count as part of the centre.
     reach (entries, 5): coefficient array, the offset to where it stands, and p as a number, 0 for
     the centre; parts (terms, 6): p, the weight to set, the sign s of its coarse point f + s (3),
     and the weight of f + p towards that point (−1: it is that point).
@@ -122,9 +123,14 @@ def _interpolate_row(coefficients, shape, coarse, steps, odd, reach, parts, row,
     start = _index(shape, z, y, 0)
     _take(coefficients[0, start : start + shape[2]], odd[2], steps[2], taken)
     for i in range(count):
-        center[i] = a[0, i]
+        center[i], others = a[0, i], 0.0
+        for p in range(1, a.shape[0]):
+            if a[p, i] > 0.0:  # no weight below 0 or above 1: what couples the wrong way is lumped
+                center[i] += a[p, i]
+                a[p, i] = 0.0
+            others -= a[p, i]
         if not center[i] > ROUNDING * taken[i]:  # a sum of zero is meant
-            center[i] = -a[1:, i].sum()
+            center[i] = others
         if not center[i] > ROUNDING * taken[i]:
             center[i] = taken[i]
         center[i] = -1.0 / center[i]

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from ..kernels import PARALLEL_ROWS
 from ..kernels.batches import LANES
 from .blocks import falls_apart
 from .factorizations import WORTH, Candidate, Factorizations, least_seconds
@@ -28,6 +29,7 @@ from .stencil import StencilOperator, is_near, stencil_of
 DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other method
 SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
 PART_STEPS: Final = 100
+PART_LEAST: Final = 24
 EFFORT: Final = 0.06  # of the time at stake that one more step of planning may cost
 AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
 BAND_MOST: Final = 200
@@ -65,7 +67,9 @@ class Forecast:
     @cached_property
     def _part(self) -> Part:
         entries_a_row = self._nonzeros / self.n
-        return part_of(self.operator, int(np.clip(8 * SAMPLE / entries_a_row, 1500, SAMPLE)))
+        # Of a small matrix a small part: what is at stake is little too.
+        count = min(8 * SAMPLE / entries_a_row, max(self.n / 16, 1500))
+        return part_of(self.operator, int(np.clip(count, 1500, SAMPLE)))
 
     @cached_property
     def _direct(self) -> Factorizations:
@@ -130,7 +134,9 @@ class Forecast:
         """
         part = self._part
         # Half of the way tells the rate.
-        course = run_cg(part.operator, PART_STEPS, float(np.sqrt(self.rtol)))
+        worth = at_stake / max(self._cg_seconds(1.0), 1e-12)  # iterations with which it could win
+        steps = int(np.clip(worth, PART_LEAST, PART_STEPS))
+        course = run_cg(part.operator, steps, float(np.sqrt(self.rtol)))
         if course is None or course.indefinite:
             return course, np.inf
         count = 1.1 * course.iterations(self.rtol)
@@ -183,30 +189,43 @@ class Forecast:
         at_rtol = cycles * np.log(1.0 / self.rtol) / np.log(1e8)
         rates = self.rates
         cycle = self.solves * max(float(at_rtol), 2.0) * rates.grid_cycle
-        return self.n * (rates.grid_setup + cycle)
+        # One core alone works below PARALLEL_ROWS; of a cycle, much is then in its caches.
+        alone = self.n < PARALLEL_ROWS
+        return self.n * (
+            rates.grid_setup * (2.0 if alone else 1.0) + cycle * (1.3 if alone else 1.0)
+        )
 
     def _grid_at_best(self) -> float:
-        return self._grid_seconds(GRID_LEAST) if self._stencil is not None else np.inf
+        """Return the seconds of multigrid at best, if the matrix is on a grid at all."""
+        if isinstance(self.operator.source, StencilOperator) or self._nonzeros <= 27 * self.n:
+            return self._grid_seconds(GRID_LEAST)
+        return np.inf
 
     def _multigrid(self, best: float, word: str) -> list[Candidate]:
         """Try multigrid on a window of the grid, where it could win and the matrix is on one."""
+        least = self._grid_at_best()
+        held = (GRID_BYTES + CG_BYTES + 32) * self.n
+        if least > WORTH * best:
+            because = (
+                f"hardly faster, even with {GRID_LEAST} cycles a solve and on a grid; not tried"
+            )
+            return [Candidate("multigrid", least, held, because, at_least=True)]
         stencil = self._stencil
         if stencil is None:
-            return []
-        least = self._grid_at_best()
-        held = (GRID_BYTES + CG_BYTES + 8 * len(stencil.offsets)) * self.n
-        if least > WORTH * best:
-            because = f"hardly faster, even with {GRID_LEAST} cycles a solve; not tried"
-            return [Candidate("multigrid", least, held, because, at_least=True)]
-        tried = try_multigrid(stencil, SAMPLE, 1e-8, GRID_MOST)
-        if tried is None:
-            because = f"more than {GRID_MOST} iterations on {SAMPLE} of the points"
+            because = "nearest neighbours on a grid are needed"
+            return [Candidate("multigrid", np.inf, held, because, possible=False)]
+        # Half of the way tells the rate.
+        points = int(np.clip(self.n // 32, 1000, SAMPLE))
+        half = try_multigrid(stencil, points, 1e-4, GRID_MOST // 2)
+        if half is None:
+            because = f"more than {GRID_MOST} iterations on {points} of the points"
             return [Candidate("multigrid", max(best, least), held, because, at_least=True)]
-        # Coefficients that change from point to point slow it down as the grid grows: by up to 1.6
+        tried = 2 * half
+        # Coefficients that change from point to point slow it down as the grid grows: by up to 1.25
         # for each doubling of a plane's sides, by 1.15 in space; 3 iterations stay 3.
         axes = sum(size > 1 for size in stencil.shape3)
-        doublings = np.log2(max(self.n / SAMPLE, 1.0)) / axes
-        most = 0.6 if axes < 3 else 0.15
+        doublings = np.log2(max(self.n / points, 1.0)) / axes
+        most = 0.25 if axes < 3 else 0.15
         count = tried * (1.0 + most * np.clip((tried - 3) / 5, 0.0, 1.0)) ** doublings
         because = f"{word}; grid {stencil.grid}, about {count:.0f} iterations, {tried} on a part"
         return [
