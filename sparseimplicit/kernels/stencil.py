@@ -6,12 +6,14 @@ numbered row by row. Neighbours are counted round the border: a periodic grid ne
 and any other one has zeros there.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numba import njit, prange
 
 from . import PARALLEL_ROWS
+
+PIECE: Final = 512  # points of a row at a time: ten of them in float64 fill 40 KiB
 
 
 def multiply(coefficients: Any, offsets: Any, shape: Any, x: Any, out: Any) -> None:
@@ -27,39 +29,40 @@ def residual(coefficients: Any, offsets: Any, shape: Any, x: Any, b: Any, out: A
 
 
 @njit(inline="always")
-def _subtract_products(c, x, first, shift, out):  # type: ignore[no-untyped-def]
-    """out[i] −= c[i + first] x[i + shift] along a row, counted round its ends."""
+def _subtract_products(c, x, first, shift, low, high, out):  # type: ignore[no-untyped-def]
+    """out[i] −= c[i + first] x[i + shift] for i from low to high, counted round the row's ends."""
     n = out.size
-    if shift == 0:
-        for i in range(n):
-            out[i] -= c[i] * x[i]
-        return
-    low, high = max(0, -shift), min(n, n - shift)
-    to, other = out[low:high], x[low + shift : high + shift]
-    by = c[low + first : high + first]
-    for i in range(to.size):
-        to[i] -= by[i] * other[i]
-    for i in range(low):  # round the border
+    inner_low, inner_high = max(low, -shift), min(high, n - shift)
+    if inner_low < inner_high:
+        to, other = out[inner_low:inner_high], x[inner_low + shift : inner_high + shift]
+        by = c[inner_low + first : inner_high + first]
+        for i in range(to.size):
+            to[i] -= by[i] * other[i]
+    for i in range(low, min(high, -shift)):
         out[i] -= c[(i + first) % n] * x[i + shift + n]
-    for i in range(high, n):
+    for i in range(max(low, n - shift), high):
         out[i] -= c[(i + first) % n] * x[i + shift - n]
 
 
 @njit(inline="always")
 def _subtract_row(coefficients, offsets, shape, x, row, out):  # type: ignore[no-untyped-def]
-    """out −= A x for one row of the grid."""
+    """out −= A x for one row of the grid, in pieces that stay in the innermost cache."""
     planes, rows, n = shape[0], shape[1], shape[2]
     z, y = row // rows, row % rows
     here = row * n
-    for i in range(n):
-        out[i] -= coefficients[0, here + i] * x[here + i]
-    for k in range(1, offsets.shape[0]):
-        up, over, along = offsets[k, 0], offsets[k, 1], offsets[k, 2]
-        there = ((z + up + planes) % planes * rows + (y + over + rows) % rows) * n
-        back = ((z - up + planes) % planes * rows + (y - over + rows) % rows) * n
-        c = coefficients[k]
-        _subtract_products(c[here : here + n], x[there : there + n], 0, along, out)
-        _subtract_products(c[back : back + n], x[back : back + n], -along, -along, out)
+    for low in range(0, n, PIECE):
+        high = min(low + PIECE, n)
+        c = coefficients[0, here : here + n]
+        _subtract_products(c, x[here : here + n], 0, 0, low, high, out)
+        for k in range(1, offsets.shape[0]):
+            up, over, along = offsets[k, 0], offsets[k, 1], offsets[k, 2]
+            there = ((z + up + planes) % planes * rows + (y + over + rows) % rows) * n
+            back = ((z - up + planes) % planes * rows + (y - over + rows) % rows) * n
+            c = coefficients[k]
+            _subtract_products(c[here : here + n], x[there : there + n], 0, along, low, high, out)
+            _subtract_products(
+                c[back : back + n], x[back : back + n], -along, -along, low, high, out
+            )
 
 
 @njit(inline="always")

@@ -83,6 +83,7 @@ class ConjugateGradients(PreparedMethod):
                 return attempt(x, Reason.NEGATIVE_CURVATURE)
             turn = _ratio(rho, previous, active)
             direction(turn, z, p, diagonal)
+            z = NOTHING  # free before the next one is made
             course.turned(turn)
         return attempt(x, Reason.MAX_ITERATIONS)
 

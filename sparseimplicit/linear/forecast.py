@@ -192,7 +192,7 @@ class Forecast:
         # One core alone works below PARALLEL_ROWS; of a cycle, much is then in its caches.
         alone = self.n < PARALLEL_ROWS
         return self.n * (
-            rates.grid_setup * (2.0 if alone else 1.0) + cycle * (1.3 if alone else 1.0)
+            rates.grid_setup * (2.4 if alone else 1.0) + cycle * (1.5 if alone else 1.0)
         )
 
     def _grid_at_best(self) -> float:

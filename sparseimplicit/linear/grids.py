@@ -156,6 +156,7 @@ class Tiling:
         return self.lines.shape[0], self.rows * (self.band + 1) * LANES
 
 
+@lru_cache(maxsize=256)
 def tiling(
     shape: Shape, offsets: tuple[Offset, ...], axis: int, size: Shape, shift: Shape
 ) -> Tiling:

@@ -1,0 +1,252 @@
+"""Measure the kernels: multigrid on grids against peers, its growth, and each kernel's bandwidth.
+
+    python scripts/bench/kernels.py                  all of it
+    python scripts/bench/kernels.py peers growth     some parts: peers growth bandwidth amg filters
+
+Peers run in this process, one after the other, each from the matrix in memory to an answer with
+true residual 1e-8 (set-up + solve), median of --repeats. hypre needs petsc4py, and is left out
+where that is not installed; CHOLMOD and pyamg are run once where they take more than ten seconds.
+"""
+
+import argparse
+import time
+
+import machine
+import numba
+import numpy as np
+import zoo
+from scipy import sparse
+
+import sparseimplicit as si
+from sparseimplicit._optional import available
+from sparseimplicit.kernels import vectors
+from sparseimplicit.linear import Multigrid, Operator, StencilOperator, Structure
+from sparseimplicit.linear.stencil import stencil_of
+
+SPD = Structure.POSITIVE_DEFINITE
+RTOL = 1e-8
+
+
+def lagged(size, weight=2550.0, epsilon=0.255):
+    """Return TV's lagged-diffusivity matrix (5 points), the weights 1/√(u_x² + u_y² + ε²)."""
+    clean = zoo.resize(zoo.read_image(zoo.IMAGE), (size, size), order=1, anti_aliasing=False)
+    u = clean + np.random.default_rng(1).normal(0.0, 10.0, clean.shape)
+    right, below = np.diff(u, axis=1, append=u[:, -1:]), np.diff(u, axis=0, append=u[-1:])
+    w = weight / np.sqrt(right**2 + below**2 + epsilon**2)
+    c = np.zeros((3, size, size))
+    c[1, :, :-1], c[2, :-1] = -w[:, :-1], -w[:-1]
+    c[0] = 1.0 - c[1] - c[2]
+    c[0, :, 1:] -= c[1, :, :-1]
+    c[0, 1:] -= c[2, :-1]
+    return StencilOperator(c, [(0, 0), (0, 1), (1, 0)]).assemble()
+
+
+def oblique(size, ratio=1e3):
+    """Return diffusion that is ``ratio`` times stronger along one diagonal than along the other."""
+    import pyamg
+
+    points = pyamg.gallery.diffusion_stencil_2d(epsilon=1 / ratio, theta=np.pi / 4, type="FE")
+    return sparse.csr_array(pyamg.gallery.stencil_grid(points, (size, size), format="csr"))
+
+
+CASES = {
+    "TV mild 1024²": lambda: zoo.tv_hessian(1024, 10.0, 3.0).matrix,
+    "TV hard 1024²": lambda: zoo.tv_hessian(1024, 300.0, 0.1).matrix,
+    "TV 10⁴ 1024²": lambda: zoo.tv_hessian(1024, 2550.0, 0.255).matrix,
+    "TV 10⁴ lagged 1024²": lambda: lagged(1024),
+    "45° 10³ 512²": lambda: oblique(512),
+    "along y 10³ 512²": lambda: zoo.diffusion((512, 512), 0.0, anisotropy=1e3),
+    "3-D jumps 64³": lambda: zoo.diffusion((64,) * 3, 3.0),
+    "3-D jumps 100³": lambda: zoo.diffusion((100,) * 3, 3.0),
+}
+
+
+def multigrid(matrix, b):
+    """Run ours, recognising the grid included."""
+    system = Multigrid().prepare(Operator(matrix, SPD))
+    solution = system.solve(b, rtol=RTOL)
+    return solution.value, solution.report.iterations
+
+
+def cholmod(matrix, b):
+    """Run CHOLMOD: analysis, factor, solve."""
+    solution = si.linear.Cholmod("amd").prepare(Operator(matrix, SPD)).solve(b, rtol=RTOL)
+    return solution.value, 0
+
+
+def pyamg_by(kind):
+    """Return pyamg with CG as its documentation shows."""
+
+    def run(matrix, b):
+        import pyamg
+
+        make = pyamg.ruge_stuben_solver if kind == "rs" else pyamg.smoothed_aggregation_solver
+        residuals = []
+        hierarchy = make(sparse.csr_matrix(matrix))
+        x = hierarchy.solve(b, tol=0.5 * RTOL, accel="cg", maxiter=300, residuals=residuals)
+        return x, len(residuals) - 1
+
+    return run
+
+
+def hypre(matrix, b):
+    """Run BoomerAMG with CG by PETSc, in this process alone."""
+    from petsc4py import PETSc
+
+    a = PETSc.Mat().createAIJ(
+        matrix.shape, csr=(matrix.indptr.astype("i4"), matrix.indices.astype("i4"), matrix.data)
+    )
+    solver = PETSc.KSP().create()
+    solver.setType("cg")
+    solver.getPC().setType("hypre")
+    solver.setTolerances(rtol=0.5 * RTOL)
+    solver.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+    solver.setOperators(a)
+    x, rhs = a.createVecs()
+    rhs.setArray(b)
+    solver.solve(rhs, x)
+    return x.getArray().copy(), solver.getIterationNumber()
+
+
+def peers(repeats):
+    """Print ours against the peers."""
+    methods = {"multigrid": multigrid, "cholmod+amd": cholmod}
+    methods |= {"pyamg rs": pyamg_by("rs"), "pyamg sa": pyamg_by("sa")}
+    if available("petsc4py"):
+        methods["hypre"] = hypre
+    else:
+        print("hypre is left out: petsc4py is not installed")
+    for name, make in CASES.items():
+        matrix = sparse.csr_array(make())
+        b = np.random.default_rng(0).standard_normal(matrix.shape[0])
+        reference = None
+        for label, run in methods.items():
+            times = []
+            while len(times) < (repeats if not times or times[0] < 10.0 else 1):
+                started = time.perf_counter()
+                x, iterations = run(matrix, b)
+                times.append(time.perf_counter() - started)
+            residual = np.linalg.norm(b - matrix @ x) / np.linalg.norm(b)
+            seconds = float(np.median(times))
+            reference = reference or seconds
+            print(
+                f"{name:<20} {label:<12} {seconds:8.3f} s ({min(times):.3f}–{max(times):.3f}, "
+                f"{len(times)} runs)  {iterations:>3} iterations  residual {residual:.0e}  "
+                f"{seconds / reference:6.1f} × multigrid",
+                flush=True,
+            )
+
+
+def growth(repeats):
+    """Print seconds a point as grids grow, the coefficients given as a stencil."""
+    for dimension, sizes in ((2, (512, 1024, 2048, 4096, 8192)), (3, (64, 100, 160, 256))):
+        for size in sizes:
+            shape = (size,) * dimension
+            operator = Operator(smooth_stencil(shape), SPD)
+            b = np.random.default_rng(0).standard_normal(operator.n)
+            times = []
+            for _ in range(repeats if operator.n < 2e7 else 1):
+                started = time.perf_counter()
+                report = Multigrid().prepare(operator).solve(b, rtol=RTOL).report
+                times.append(time.perf_counter() - started)
+            seconds = float(np.median(times))
+            print(
+                f"{dimension}-D {size:>5}: {seconds:8.3f} s, {1e9 * seconds / operator.n:6.1f} ns "
+                f"a point, {report.iterations} iterations, {len(times)} runs",
+                flush=True,
+            )
+
+
+def smooth_stencil(shape):
+    """Return −∇·(κ ∇) + 1e-4 with κ = 1 + ½ Π sin over the grid, as 5 or 7 points."""
+    axes = [np.sin(np.linspace(0.0, 9.0, s)) for s in shape]
+    kappa = 1.0
+    for axis in np.meshgrid(*axes, indexing="ij", sparse=True):
+        kappa = kappa * axis
+    kappa = 1.0 + 0.5 * kappa
+    c = np.empty((1 + len(shape), *shape))
+    c[0] = 1e-4
+    offsets = [(0,) * len(shape)]
+    for axis in range(len(shape)):
+        offsets.append(tuple(int(a == axis) for a in range(len(shape))))
+        c[axis + 1] = -kappa
+        along, diagonal = np.moveaxis(c[axis + 1], axis, 0), np.moveaxis(c[0], axis, 0)
+        along[-1] = 0.0
+        diagonal -= along
+        diagonal[1:] -= along[:-1]
+    return StencilOperator(c, offsets)
+
+
+def bandwidth(repeats):
+    """Print bytes each kernel has to move over the time it takes, beside the triad's."""
+    triad = machine.bandwidth()
+    matrix = zoo.tv_hessian(2048, 10.0, 3.0).matrix
+    found = stencil_of(matrix, (2048, 2048))
+    hierarchy = Multigrid().prepare(Operator(matrix, SPD, grid=(2048, 2048))).method._preconditioner
+    level, coarser, n = hierarchy.levels[0], hierarchy.levels[1], matrix.shape[0]
+    x, y, p, q = (np.ones(n) for _ in range(4))
+    smoother, one = level.smoothers[0], np.ones(1)
+    flat = [v.reshape(-1, 1) for v in (x, y, p, q)]
+    rows = {
+        "product, float64": (lambda: found.multiply(x, y), 8 * 4 + 16),
+        "residual, float32": (level.residual, 4 * 4 + 12),
+        "smoother, float32": (
+            lambda: smoother.solve(level.r, level.x, add=True),
+            smoother.factor.nbytes / n + 12,
+        ),
+        "restriction": (lambda: level.restrict(coarser), 4 + 8 + 1),
+        "prolongation": (lambda: level.prolong(coarser), 8 + 8 + 1),
+        "CG: x, r and ‖r‖": (lambda: vectors.step(one, *flat), 48),
+        "CG: direction": (lambda: vectors.direction(one, flat[0], flat[1]), 24),
+        "CG: inner product": (lambda: vectors.dots(flat[0], flat[1]), 16),
+        "casting": (lambda: vectors.cast(x, 1.0, level.b), 12),
+    }
+    print(f"2048², {numba.get_num_threads()} threads, triad {triad / 1e9:.1f} GB/s")
+    for name, (run, bytes_) in rows.items():
+        run()
+        times = []
+        for _ in range(max(repeats, 5)):
+            started = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - started)
+        seconds = float(np.median(times))
+        print(
+            f"{name:<20} {1e3 * seconds:7.2f} ms  {bytes_:5.0f} bytes a point  "
+            f"{bytes_ * n / seconds / 1e9:5.1f} GB/s  {100 * bytes_ * n / seconds / triad:4.0f} %",
+            flush=True,
+        )
+
+
+def main():
+    """Run the parts asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = ("peers", "growth", "bandwidth", "amg", "filters")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", default="", help="parts of the names of matrices, by commas")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(parts):
+        parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(parts)}")
+    wanted = [part for part in options.only.split(",") if part]
+    for name in list(CASES):
+        if wanted and not any(part in name for part in wanted):
+            del CASES[name]
+    print(machine.describe())
+    chosen = options.parts or parts
+    for part, run in (("peers", peers), ("growth", growth), ("bandwidth", bandwidth)):
+        if part in chosen:
+            run(options.repeats)
+    if "amg" in chosen:
+        import amg
+
+        amg.main(options.repeats)
+    if "filters" in chosen:
+        import filters
+
+        filters.main(["products", "solves", "batches"])
+
+
+if __name__ == "__main__":
+    main()
