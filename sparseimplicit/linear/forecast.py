@@ -12,36 +12,26 @@ from typing import Final
 
 import numpy as np
 
-from ..kernels import PARALLEL_ROWS
 from ..kernels.batches import LANES
 from .blocks import falls_apart
 from .factorizations import WORTH, Candidate, Factorizations, least_seconds
 from .filters import FilterOperator
+from .multilevel import AMG_LEAST, AMG_MOST, CG_BYTES, Multilevel, grown
 from .operator import Operator, Structure
-from .probe import Course, Part, part_of, run_cg, try_amg, try_multigrid
+from .probe import SAMPLE, Course, Part, part_of, run_cg, try_amg
 from .rates import Rates
 from .rates import rates as rates_of_this_machine
 from .solvers.banded import bandwidths
 from .solvers.batched import analysis_of
-from .solvers.multigrid import Recognised
-from .stencil import StencilOperator, is_near, stencil_of
+from .stencil import StencilOperator
 
 DENSE_LIMIT: Final = 400  # below it LAPACK beats the overhead of every other method
-SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
 PART_STEPS: Final = 100
 PART_LEAST: Final = 24
 EFFORT: Final = 0.06  # of the time at stake that one more step of planning may cost
-AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
 BAND_MOST: Final = 200
-AMG_MOST: Final = 100
 CG_LEAST: Final = 20  # iterations that CG needs at best
 CG_MOST: Final = 5000  # its default limit of iterations
-GRID_LEAST: Final = (
-    4  # cycles of multigrid on grids at best, the one before the first iteration too
-)
-GRID_MOST: Final = 60
-GRID_BYTES: Final = 130  # a point: the hierarchy in float32; beside it the stencil in float64
-CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
 
 
 class Forecast:
@@ -75,6 +65,13 @@ class Forecast:
     def _direct(self) -> Factorizations:
         return Factorizations(self.operator, self.solves, self.rates, self._part.dimension)
 
+    @cached_property
+    def _multilevel(self) -> Multilevel:
+        return Multilevel(self.operator, self.solves, self.rtol, self.rates)
+
+    def _amg(self, best: float, word: str) -> list[Candidate]:
+        return self._multilevel.algebraic(self._part, self._iteration, best, word)
+
     def candidates(self) -> list[Candidate]:
         """Return the methods for this matrix, looked into as deeply as the choice needs."""
         if self.operator.entries is None:
@@ -94,7 +91,10 @@ class Forecast:
         if least_seconds(found) < CG_LEAST * self._iteration:  # a narrow band: no experiment pays
             return found + self._beaten()
         at_stake = min(
-            least_seconds(found), self._direct.at_best(), self._amg_at_best(), self._grid_at_best()
+            least_seconds(found),
+            self._direct.at_best(),
+            self._multilevel.amg_at_best(self._iteration),
+            self._multilevel.grid_at_best(),
         )
         course, count = self._cg_course(at_stake)
         indefinite = course is None or course.indefinite
@@ -105,8 +105,8 @@ class Forecast:
             found.append(self._cg(course, count, word))
         # What promises more goes first; the other is then looked into only if it can still win.
         groups = [
-            (self._grid_at_best(), self._multigrid),
-            (self._amg_at_best(), self._amg),
+            (self._multilevel.grid_at_best(), self._multilevel.on_grid),
+            (self._multilevel.amg_at_best(self._iteration), self._amg),
             (self._direct.at_best(), self._direct.weigh),
         ]
         for _, weigh in sorted(groups, key=lambda group: group[0]):
@@ -172,103 +172,6 @@ class Forecast:
             "cg+jacobi", self._cg_seconds(count), CG_BYTES * self.n, because,
             possible=count < 2 * CG_MOST,
         )  # fmt: skip
-
-    # -- multigrid ---------------------------------------------------------------------------
-
-    @cached_property
-    def _stencil(self) -> StencilOperator | None:
-        """The matrix as a stencil of nearest neighbours on a grid, if it is one."""
-        source = self.operator.source
-        if isinstance(source, StencilOperator):
-            return source if is_near(source) else None
-        if self._nonzeros > 27 * self.n:
-            return None
-        return stencil_of(self.operator.entries, self.operator.grid)
-
-    def _grid_seconds(self, cycles: float) -> float:
-        at_rtol = cycles * np.log(1.0 / self.rtol) / np.log(1e8)
-        rates = self.rates
-        cycle = self.solves * max(float(at_rtol), 2.0) * rates.grid_cycle
-        # One core alone works below PARALLEL_ROWS; of a cycle, much is then in its caches.
-        alone = self.n < PARALLEL_ROWS
-        return self.n * (
-            rates.grid_setup * (2.4 if alone else 1.0) + cycle * (1.5 if alone else 1.0)
-        )
-
-    def _grid_at_best(self) -> float:
-        """Return the seconds of multigrid at best, if the matrix is on a grid at all."""
-        if isinstance(self.operator.source, StencilOperator) or self._nonzeros <= 27 * self.n:
-            return self._grid_seconds(GRID_LEAST)
-        return np.inf
-
-    def _multigrid(self, best: float, word: str) -> list[Candidate]:
-        """Try multigrid on a window of the grid, where it could win and the matrix is on one."""
-        least = self._grid_at_best()
-        held = (GRID_BYTES + CG_BYTES + 32) * self.n
-        if least > WORTH * best:
-            because = (
-                f"hardly faster, even with {GRID_LEAST} cycles a solve and on a grid; not tried"
-            )
-            return [Candidate("multigrid", least, held, because, at_least=True)]
-        stencil = self._stencil
-        if stencil is None:
-            because = "nearest neighbours on a grid are needed"
-            return [Candidate("multigrid", np.inf, held, because, possible=False)]
-        # Half of the way tells the rate.
-        points = int(np.clip(self.n // 32, 1000, SAMPLE))
-        half = try_multigrid(stencil, points, 1e-4, GRID_MOST // 2)
-        if half is None:
-            because = f"more than {GRID_MOST} iterations on {points} of the points"
-            return [Candidate("multigrid", max(best, least), held, because, at_least=True)]
-        tried = 2 * half
-        # Coefficients that change from point to point slow it down as the grid grows: by up to 1.25
-        # for each doubling of a plane's sides, by 1.15 in space; 3 iterations stay 3.
-        axes = sum(size > 1 for size in stencil.shape3)
-        doublings = np.log2(max(self.n / points, 1.0)) / axes
-        most = 0.25 if axes < 3 else 0.15
-        count = tried * (1.0 + most * np.clip((tried - 3) / 5, 0.0, 1.0)) ** doublings
-        because = f"{word}; grid {stencil.grid}, about {count:.0f} iterations, {tried} on a part"
-        return [
-            Candidate(
-                "multigrid", self._grid_seconds(count + 1.0), held, because,
-                analysis=Recognised(self.operator, stencil),
-            )
-        ]  # fmt: skip
-
-    def _amg_at_best(self) -> float:
-        nonzeros = self._nonzeros
-        cycles = AMG_LEAST * (2.0 * self.rates.cycle * nonzeros + self._iteration)
-        return self.rates.classical * nonzeros + self.solves * cycles
-
-    def _amg(self, best: float, word: str) -> list[Candidate]:
-        """Try both kinds on the part, for as many iterations as would still win."""
-        nonzeros, size = self._nonzeros, self._part.operator.n
-        least, setup = self._amg_at_best(), self.rates.classical * nonzeros
-        held = 40 * nonzeros + CG_BYTES * self.n
-        trials = 2.0 * size / self.n * best  # what trying both kinds would cost
-        if least > WORTH * best or best - least < 3.0 * trials:
-            because = f"hardly faster, even with {AMG_LEAST} iterations a solve; not tried"
-            return [Candidate("cg+amg", least, held, because, at_least=True)]
-        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
-        found = []
-        for kind, name, peak in (("classical", "cg+amg", 1.3), ("aggregation", "cg+sa", 3.1)):
-            trial = try_amg(self._part.operator, kind, self.rtol, limit)
-            if trial is None:
-                because = f"more than {limit} iterations on {size} of the unknowns"
-                found.append(Candidate(name, max(best, least), held, because, at_least=True))
-                continue
-            growth = self._growth(trial.iterations)
-            # Not by the part's seconds: of a small cycle, half is the interpreter's.
-            cycle = 1.3 * self.rates.cycle * trial.bytes / 12 * nonzeros + self._iteration
-            solve = growth * trial.iterations * cycle
-            seconds = nonzeros * trial.setup + self.solves * solve
-            because = (
-                f"{word}; about {growth * trial.iterations:.0f} iterations, "
-                f"{trial.iterations} on {size} of the unknowns"
-            )
-            bytes_ = int(peak * trial.bytes * nonzeros) + CG_BYTES * self.n
-            found.append(Candidate(name, seconds, bytes_, because))
-        return found
 
     def _banded(self) -> list[Candidate]:
         """Weigh LAPACK's banded factorizations, where the band is narrow."""
@@ -338,23 +241,15 @@ class Forecast:
             because = f"more than {AMG_MOST} iterations on {size} of the unknowns"
             return Candidate("gmres+amg", max(best, least), held, because, at_least=True)
         cycle = 1.3 * rates.cycle * trial.bytes / 12 * nonzeros + 2.0 * self._iteration
-        seconds = setup + self.solves * self._growth(trial.iterations) * trial.iterations * cycle
+        seconds = setup + self.solves * grown(self._part, trial.iterations) * cycle
         because = f"GMRES, AMG: {trial.iterations} iterations on {size} of the unknowns"
         return Candidate("gmres+amg", seconds, held, because)
-
-    def _growth(self, iterations: int) -> float:
-        """By how much AMG's iterations grow from the part to the whole: not at all if they are few.
-
-        Of a part with 5 the whole has 5; with 8 at 20³ it has 15 at 64³ and 21 at 100³.
-        """
-        ratio = max(self._part.whole_radius / self._part.radius, 1.0)
-        return float(1.0 + 0.35 * np.log2(ratio) * np.clip((iterations - 4) / 4, 0.0, 1.0))
 
     def _products(self) -> Candidate:
         helped = self.operator.preconditioning_entries is not None
         definite = self.operator.structure is Structure.POSITIVE_DEFINITE
         if definite and isinstance(self.operator.source, StencilOperator):
-            found = self._multigrid(np.inf, "declared positive definite")
+            found = self._multilevel.on_grid(np.inf, "declared positive definite")
             if found and not found[0].at_least:
                 return found[0]
         if definite and isinstance(self.operator.source, FilterOperator):

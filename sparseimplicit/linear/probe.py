@@ -17,6 +17,7 @@ from .reports import Reason
 from .solvers import CG, GMRES, Multigrid
 from .stencil import StencilOperator
 
+SAMPLE: Final = 8000  # unknowns on which CG and AMG are tried
 # After so many iterations without a tenth of the residual gone, CG has not seen the bottom of the
 # spectrum yet, and its rate will fall: by this factor, on the matrices of scripts/bench/zoo.py.
 SLOWDOWN: Final = 3.5

@@ -144,6 +144,12 @@ def stencil_of(entries: sparse.csr_array, grid: tuple[int, ...] | None) -> Stenc
     return None
 
 
+def may_be_on_grid(entries: sparse.csr_array, grid: tuple[int, ...] | None) -> bool:
+    """Tell from some rows whether `stencil_of` could find one; costs no pass over the entries."""
+    few = entries.nnz <= 27 * entries.shape[0]
+    return few and (grid is not None or bool(_guesses(entries)))
+
+
 def _guesses(entries: sparse.csr_array) -> list[tuple[int, int, int]]:
     """Return shapes of grids that fit the distances of columns from the diagonal."""
     n, indptr = entries.shape[0], entries.indptr

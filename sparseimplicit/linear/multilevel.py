@@ -1,0 +1,150 @@
+"""What multigrid would cost, on a grid and algebraic: bounds first, then trials on a part."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from ..kernels import PARALLEL_ROWS
+from .factorizations import WORTH, Candidate
+from .operator import Operator
+from .probe import SAMPLE, Part, try_amg, try_multigrid
+from .rates import Rates
+from .solvers.multigrid import Recognised
+from .stencil import StencilOperator, is_near, may_be_on_grid, stencil_of
+
+AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
+AMG_MOST: Final = 100
+GRID_LEAST: Final = 4  # cycles of multigrid on grids at best, with the one before the iterations
+GRID_MOST: Final = 60
+GRID_BYTES: Final = 130  # a point: the hierarchy in float32
+CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
+
+
+class Multilevel:
+    """The candidates of both kinds for one symmetric matrix.
+
+    iteration : seconds of one of CG, as far as is known when a method is called.
+    """
+
+    def __init__(self, operator: Operator, solves: int, rtol: float, rates: Rates) -> None:
+        self.operator = operator
+        self.n = operator.n
+        self.solves = solves
+        self.rtol = rtol
+        self.rates = rates
+
+    @property
+    def _nonzeros(self) -> int:
+        return int(self.operator.entries.nnz)
+
+    @cached_property
+    def _stencil(self) -> StencilOperator | None:
+        """The matrix as a stencil of nearest neighbours on a grid, if it is one."""
+        source = self.operator.source
+        if isinstance(source, StencilOperator):
+            return source if is_near(source) else None
+        return stencil_of(self.operator.entries, self.operator.grid)
+
+    @cached_property
+    def _gridded(self) -> bool:
+        given = isinstance(self.operator.source, StencilOperator)
+        return given or may_be_on_grid(self.operator.entries, self.operator.grid)
+
+    def _grid_seconds(self, cycles: float) -> float:
+        at_rtol = cycles * np.log(1.0 / self.rtol) / np.log(1e8)
+        rates = self.rates
+        cycle = self.solves * max(float(at_rtol), 2.0) * rates.grid_cycle
+        # One core alone works below PARALLEL_ROWS; of a cycle, much is then in its caches.
+        alone = self.n < PARALLEL_ROWS
+        return self.n * (
+            rates.grid_setup * (2.4 if alone else 1.0) + cycle * (1.5 if alone else 1.0)
+        )
+
+    def grid_at_best(self) -> float:
+        """Return the seconds of multigrid at best; infinity for what is on no grid."""
+        return self._grid_seconds(GRID_LEAST) if self._gridded else np.inf
+
+    def on_grid(self, best: float, word: str) -> list[Candidate]:
+        """Try multigrid on a window of the grid, where it could win and the matrix is on one."""
+        if not self._gridded:
+            return []
+        least = self.grid_at_best()
+        held = (GRID_BYTES + CG_BYTES + 32) * self.n
+        if least > WORTH * best:
+            because = (
+                f"hardly faster, even with {GRID_LEAST} cycles a solve and on a grid; not tried"
+            )
+            return [Candidate("multigrid", least, held, because, at_least=True)]
+        stencil = self._stencil
+        if stencil is None:
+            because = "nearest neighbours on a grid are needed"
+            return [Candidate("multigrid", np.inf, held, because, possible=False)]
+        # Half of the way tells the rate.
+        points = int(np.clip(self.n // 32, 1000, SAMPLE))
+        half = try_multigrid(stencil, points, 1e-4, GRID_MOST // 2)
+        if half is None:
+            because = f"more than {GRID_MOST} iterations on {points} of the points"
+            return [Candidate("multigrid", max(best, least), held, because, at_least=True)]
+        tried = 2 * half
+        # Coefficients that change from point to point slow it down as the grid grows: by up to 1.25
+        # for each doubling of a plane's sides, by 1.15 in space; 3 iterations stay 3.
+        axes = sum(size > 1 for size in stencil.shape3)
+        doublings = np.log2(max(self.n / points, 1.0)) / axes
+        most = 0.25 if axes < 3 else 0.15
+        count = tried * (1.0 + most * np.clip((tried - 3) / 5, 0.0, 1.0)) ** doublings
+        because = f"{word}; grid {stencil.grid}, about {count:.0f} iterations, {tried} on a part"
+        return [
+            Candidate(
+                "multigrid", self._grid_seconds(count + 1.0), held, because,
+                analysis=Recognised(self.operator, stencil),
+            )
+        ]  # fmt: skip
+
+    def amg_at_best(self, iteration: float) -> float:
+        """Return the seconds of AMG at best."""
+        nonzeros = self._nonzeros
+        cycles = AMG_LEAST * (2.0 * self.rates.cycle * nonzeros + iteration)
+        return self.rates.classical * nonzeros + self.solves * cycles
+
+    def algebraic(self, part: Part, iteration: float, best: float, word: str) -> list[Candidate]:
+        """Try both kinds on the part, for as many iterations as would still win."""
+        nonzeros, size = self._nonzeros, part.operator.n
+        least, setup = self.amg_at_best(iteration), self.rates.classical * nonzeros
+        held = 40 * nonzeros + CG_BYTES * self.n
+        trials = 2.0 * size / self.n * best  # what trying both kinds would cost
+        if least > WORTH * best or best - least < 3.0 * trials:
+            because = f"hardly faster, even with {AMG_LEAST} iterations a solve; not tried"
+            return [Candidate("cg+amg", least, held, because, at_least=True)]
+        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
+        found = []
+        for kind, name, peak in (("classical", "cg+amg", 1.3), ("aggregation", "cg+sa", 3.1)):
+            trial = try_amg(part.operator, kind, self.rtol, limit)
+            if trial is None:
+                because = f"more than {limit} iterations on {size} of the unknowns"
+                found.append(Candidate(name, max(best, least), held, because, at_least=True))
+                continue
+            count = grown(part, trial.iterations)
+            # Not by the part's seconds: of a small cycle, half is the interpreter's.
+            cycle = 1.3 * self.rates.cycle * trial.bytes / 12 * nonzeros + iteration
+            solve = count * cycle
+            seconds = nonzeros * trial.setup + self.solves * solve
+            because = (
+                f"{word}; about {count:.0f} iterations, "
+                f"{trial.iterations} on {size} of the unknowns"
+            )
+            bytes_ = int(peak * trial.bytes * nonzeros) + CG_BYTES * self.n
+            found.append(Candidate(name, seconds, bytes_, because))
+        return found
+
+
+def grown(part: Part, iterations: int) -> float:
+    """Return AMG's iterations on the whole from those on a part: as many, if they are few.
+
+    Of a part with 5 the whole has 5; with 8 at 20³ it has 15 at 64³ and 21 at 100³.
+    """
+    ratio = max(part.whole_radius / part.radius, 1.0)
+    slower = 1.0 + 0.35 * np.log2(ratio) * np.clip((iterations - 4) / 4, 0.0, 1.0)
+    return float(slower * iterations)
