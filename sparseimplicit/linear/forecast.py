@@ -118,7 +118,9 @@ class Forecast:
         told = f"no faster, even with {CG_LEAST} iterations; not tried"
         seconds = self.solves * CG_LEAST * self._iteration
         cg = Candidate("cg+jacobi", seconds, CG_BYTES * self.n, told, at_least=True)
-        return [cg, *self._direct.weigh(0.0, "")]
+        # For their bounds the shape of the graph is not looked into: a plane's, which fills least.
+        direct = Factorizations(self.operator, self.solves, self.rates, 2.0)
+        return [cg, *direct.weigh(0.0, "")]
 
     def _word(self, indefinite: bool) -> str:
         declared = self.operator.structure is Structure.POSITIVE_DEFINITE
