@@ -28,8 +28,8 @@ class Hierarchy(PreparedPreconditioner):
         Keep it in float64, at twice the bytes. It is so anyhow where the diagonal spans more than
         twenty decades, which float32 does not.
     lean : bool, optional
-        Make factors anew each time instead of holding them, which takes a third of the bytes and
-        twice the time. Left out, it is done where they would fill a quarter of what is available.
+        Make factors anew each time instead of holding them, which takes less than half of the
+        bytes and twice the time. Left out, it is done where they would fill a quarter of what is available.
 
     Notes
     -----

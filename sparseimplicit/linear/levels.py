@@ -2,7 +2,7 @@
 
 A level is smoothed by solving blocks of neighbouring lines exactly, first those of one tiling,
 then those of another that is shifted by half a block, and in the other order on the way back. What
-couples strongly inside a block needs not be seen by the coarse grid: that is what makes 3 to 10
+couples strongly inside a block needs not be seen by the coarse grid: that is what makes 3 to 20
 iterations of coefficients that vary from point to point over four decades.
 """
 
@@ -40,7 +40,6 @@ class Smoother:
     damping: float
     scratch: NDArray[Any]
     coefficients: NDArray[Any] | None = None
-    replaced: int = 0
 
     def solve(self, r: NDArray[Any], x: NDArray[Any], *, add: bool) -> None:
         """x (+)= damping M⁻¹ r."""
@@ -74,12 +73,12 @@ def smoother(
     if lean:
         return Smoother(kind, np.empty((tasks, numbers), dtype), damping, scratch, coefficients)
     factor = np.empty((groups, numbers), dtype)
-    replaced, negative = lines.factorize(
+    _, negative = lines.factorize(
         coefficients, kind.lines, kind.links, kind.points, kind.stride, kind.band, factor
     )
     if negative:
         raise _indefinite(f"Cholesky of {negative} of its blocks of lines met a negative pivot")
-    return Smoother(kind, factor, damping, scratch, replaced=replaced)
+    return Smoother(kind, factor, damping, scratch)
 
 
 def _indefinite(found: str) -> NotPositiveDefinite:
@@ -162,7 +161,7 @@ def build(
     """Return the levels of a hierarchy, the finest first.
 
     lean : hold no factors but of small levels, and of the finest level no second copy of the
-        coefficients: a third of the bytes, for twice the time.
+        coefficients: less than half of the bytes, for twice the time.
     """
     levels: list[Level] = []
     while True:

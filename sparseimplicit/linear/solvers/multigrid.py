@@ -38,8 +38,8 @@ class Multigrid(Solver):
         Of the hierarchy; the iteration around it is always in double.
     max_iterations : int
     lean : bool, optional
-        Hold no factors of blocks, but make them anew in each cycle: a third of the bytes, twice
-        the time. Left out, it is done where they would fill a quarter of the available memory.
+        Hold no factors of blocks, but make them anew in each cycle: less than half of the bytes,
+        twice the time. Left out, it is done where they would fill a quarter of the available memory.
 
     Notes
     -----
