@@ -29,7 +29,8 @@ class Hierarchy(PreparedPreconditioner):
         twenty decades, which float32 does not.
     lean : bool, optional
         Make factors anew each time instead of holding them, which takes less than half of the
-        bytes and twice the time. Left out, it is done where they would fill a quarter of what is available.
+        bytes and twice the time. Left out, it is done where they would fill a quarter of what is
+        available.
 
     Notes
     -----

@@ -39,7 +39,8 @@ class Multigrid(Solver):
     max_iterations : int
     lean : bool, optional
         Hold no factors of blocks, but make them anew in each cycle: less than half of the bytes,
-        twice the time. Left out, it is done where they would fill a quarter of the available memory.
+        twice the time. Left out, it is done where they would fill a quarter of the available
+        memory.
 
     Notes
     -----
