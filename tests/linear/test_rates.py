@@ -58,6 +58,13 @@ def test_a_calibration_measures_every_rate_and_keeps_it():
     assert record["machine"] == module.machine()
 
 
+def test_a_byte_out_of_cache_is_never_quicker_than_one_in_it(monkeypatch):
+    rounds = iter([{"cached_byte": 5e-11, "byte": 6e-11}, {"cached_byte": 6e-11, "byte": 4.5e-11}])
+    monkeypatch.setattr(module, "measure", lambda: (next(rounds), 0.0))
+    measured = module.calibrate()
+    assert (measured.cached_byte, measured.byte) == (5e-11, 5e-11)
+
+
 def test_they_are_measured_once(measurements):
     first = rates()
     rates.cache_clear()  # as a new process would begin
