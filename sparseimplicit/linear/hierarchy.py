@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 import numpy as np
@@ -53,6 +54,7 @@ class Hierarchy(PreparedPreconditioner):
             lean = factors > LEAN_FROM * available_bytes()
         coefficients = stencil.coefficients if usual else stencil.coefficients / self._unit
         self.lean: Final = lean
+        self._lock = threading.Lock()  # the levels have room for one cycle at a time
         self.levels: Final = build(
             stencil.shape3,
             stencil.offsets,
@@ -66,12 +68,13 @@ class Hierarchy(PreparedPreconditioner):
         """Return one V-cycle on each column of r."""
         finest, out = self.levels[0], np.empty_like(r)
         for k in range(r.shape[1]):
-            cast(np.ascontiguousarray(r[:, k]), 1.0, finest.b)
-            cycle(self.levels)
-            if r.shape[1] == 1:
-                cast(finest.x, 1.0 / self._unit, out.reshape(-1))
-            else:
-                out[:, k] = finest.x / self._unit
+            with self._lock:
+                cast(np.ascontiguousarray(r[:, k]), 1.0, finest.b)
+                cycle(self.levels)
+                if r.shape[1] == 1:
+                    cast(finest.x, 1.0 / self._unit, out.reshape(-1))
+                else:
+                    out[:, k] = finest.x / self._unit
         return out
 
     apply_transpose = apply

@@ -1,5 +1,7 @@
 """Multigrid on grids: recognised exactly, few iterations whatever the coefficients, honest."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 import pytest
@@ -189,6 +191,15 @@ def test_the_same_bits_for_any_number_of_threads():
         numba.set_num_threads(threads)
         values.append(Multigrid().prepare(Operator(stencil, SPD)).solve(b).value)
     np.testing.assert_array_equal(*values)
+
+
+def test_two_threads_may_solve_with_one_system():
+    system = Multigrid().prepare(Operator(diffusion((1, 60, 60), 3.0), SPD))
+    b = np.random.default_rng(0).standard_normal((3600, 8))
+    one_by_one = [system.solve(b[:, k]).value for k in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda k: system.solve(b[:, k]).value, range(8)))
+    np.testing.assert_array_equal(one_by_one, together)
 
 
 def test_an_indefinite_matrix_is_found_out():
