@@ -9,11 +9,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator
 
 from ..errors import NonFinite, ShapeError
 from ..kernels import filters as kernels
 from ..kernels import stencils
+from .matrix_free import MatrixFree
 from .memory import available_bytes
 from .operator import Array, csr_from_parts
 
@@ -26,7 +26,7 @@ ASSEMBLY: Final = 1.5e10
 STENCIL: Final = 1.3e10
 
 
-class FilterOperator(LinearOperator):  # type: ignore[misc]
+class FilterOperator(MatrixFree):
     """H = diag(d) + Σ_k Kᵏᵀ diag(wᵏ) Kᵏ on an image of h × w pixels, unknowns row by row.
 
     (Kᵏ u)[i, j] = Σ_pq fᵏ[p, q] u[i + p − ⌊a/2⌋, j + q − ⌊b/2⌋], as `scipy.ndimage.correlate`;
@@ -59,6 +59,8 @@ class FilterOperator(LinearOperator):  # type: ignore[misc]
     Parallel; the same bits for any number of threads; one product at a time.
     """
 
+    grid: tuple[int, int]
+
     def __init__(
         self,
         filters: Any,
@@ -75,6 +77,7 @@ class FilterOperator(LinearOperator):  # type: ignore[misc]
         _check(self.filters, self.weights, border)
         self.grid = (int(self.weights.shape[1]), int(self.weights.shape[2]))
         n = self.grid[0] * self.grid[1]
+        super().__init__(n)
         try:
             flat = np.asarray(data, dtype=np.float64)
             self.data = np.ascontiguousarray(
@@ -88,7 +91,6 @@ class FilterOperator(LinearOperator):  # type: ignore[misc]
         if not np.isfinite(self.data).all():
             raise NonFinite("the data term holds NaN or inf.", where="FilterOperator")
         self._lock = threading.Lock()  # the scratch serves one product at a time
-        super().__init__(dtype=np.float64, shape=(n, n))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy what defines the operator; stencil and scratch are made again where needed."""
@@ -142,30 +144,15 @@ class FilterOperator(LinearOperator):  # type: ignore[misc]
         stencils.fold(out, a, b, *self._copied, self.border == "periodic")
         return out
 
-    def _matvec(self, x: Array) -> Array:
-        image = np.asarray(x, dtype=np.float64).reshape(self.grid)
-        out = np.empty(self.grid)
+    def multiply(self, v: Array, out: Array) -> Array:
+        """out = H v for v (n,) and contiguous out (n,)."""
+        image, result = np.ascontiguousarray(v).reshape(self.grid), out.reshape(self.grid)
         with self._lock:
             if self.assembled:
-                self._by_stencil(image, out)
+                self._by_stencil(image, result)
             else:
-                self._by_filters(image, out)
-        return out.ravel()
-
-    _rmatvec = _matvec
-
-    def _matmat(self, X: Array) -> Array:
-        out = np.empty(X.shape)
-        for k in range(X.shape[1]):
-            out[:, k] = self._matvec(X[:, k])
+                self._by_filters(image, result)
         return out
-
-    _rmatmat = _matmat
-
-    def _adjoint(self) -> FilterOperator:
-        return self
-
-    _transpose = _adjoint
 
     def _by_filters(self, image: Array, out: Array) -> None:
         flipped, u, y, room = self._room
