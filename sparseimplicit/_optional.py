@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from functools import lru_cache
 from types import ModuleType
 
 from .errors import MissingBackend
 
 
+@lru_cache
 def available(module: str) -> bool:
     """Tell whether a module can be found, without importing it."""
     return importlib.util.find_spec(module.partition(".")[0]) is not None

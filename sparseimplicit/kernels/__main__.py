@@ -40,6 +40,8 @@ def warm_up() -> float:
         tv.hessian_stencil(u, weight, 1.0, np.empty((4, *shape)))
         column, one = np.zeros((n, 1)), np.ones(1)
         vectors.dots(column, column)
+        vectors.finite(column[:, 0])
+        vectors.finite(np.zeros(n))
         vectors.step(one, column, column, column.copy(), column.copy())
         vectors.direction(one, column, column.copy(), column[:, 0])
         for dtype in (np.int32, np.int64):
@@ -54,6 +56,7 @@ def warm_up() -> float:
             csr.row_sizes(indptr, np.ones(n))
             csr.scaled_sizes(indptr, indices, np.ones(n), np.ones(n), np.ones(n))
             csr.upper_triangle(indptr, indices, np.ones(n))
+            csr.bandwidths(indptr, indices)
             csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
             _warm_batches(indptr, indices, n)
             graph.ball(indptr, indices, 0, 2)

@@ -205,7 +205,10 @@ def _unmatched(indptr: Any, indices: Any, values: Any, tolerance: Any, both: Any
             surplus += 1
         if j == i or (j < i and not both):
             continue
-        place = _place(indptr, indices, j, i)
+        # Rows often mirror each other, as on grids; elsewhere the partner is searched for.
+        place = indptr[i] + indptr[j + 1] - 1 - k
+        if not indptr[j] <= place < indptr[j + 1] or indices[place] != i:
+            place = _place(indptr, indices, j, i)
         partner = 0.0
         if place < indptr[j + 1] and indices[place] == i:
             partner = values[place]
@@ -299,6 +302,20 @@ def _fill_upper(indptr, indices, data, start, columns, values):  # type: ignore[
                 to += 1
                 columns[to] = indices[place]
                 values[to] = data[place]
+
+
+@njit(cache=True, nogil=True)
+def bandwidths(indptr: Any, indices: Any) -> tuple[int, int]:
+    """Return how far the entries reach to the left and to the right of the diagonal, at most.
+
+    Of rows with sorted indices.
+    """
+    lower, upper = 0, 0
+    for i in range(indptr.size - 1):
+        if indptr[i] < indptr[i + 1]:
+            lower = max(lower, i - np.int64(indices[indptr[i]]))  # type: ignore[assignment]
+            upper = max(upper, np.int64(indices[indptr[i + 1] - 1]) - i)  # type: ignore[assignment]
+    return lower, upper
 
 
 @njit(cache=True, nogil=True)

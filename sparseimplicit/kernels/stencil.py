@@ -157,10 +157,23 @@ def _fill_row(indptr, indices, values, shape, slots, flat, row, out, failed):  #
         known[o] = (
             flat[o] if 0 <= over < shape[1] and 0 <= up < shape[0] else np.iinfo(np.int64).max
         )
+    # Of most points the columns lie as those of the point before: their arrays are known then.
+    like, arrays, count = np.empty(27, np.int64), np.empty(27, np.int64), -1
     for x in range(n):
         i = row * n + x
-        o = 0
-        for place in range(indptr[i], indptr[i + 1]):
+        start = indptr[i]
+        inner = 0 < x < n - 1
+        same = inner and indptr[i + 1] - start == count
+        if same:
+            for k in range(count):
+                same = same and np.int64(indices[start + k]) - i == like[k]
+        if same:
+            for k in range(count):
+                if arrays[k] >= 0:
+                    out[arrays[k], i] = values[start + k]
+            continue
+        o, count, usual = 0, indptr[i + 1] - start, inner and indptr[i + 1] - start <= 27
+        for place in range(start, indptr[i + 1]):
             distance = np.int64(indices[place]) - i
             while o < 26 and flat[o] < distance:
                 o += 1
@@ -172,9 +185,15 @@ def _fill_row(indptr, indices, values, shape, slots, flat, row, out, failed):  #
             slot = slots[number] if number >= 0 else -1
             if slot >= 0:
                 out[slot, i] = values[place]
-            elif slot == -1 and values[place] != 0.0:
-                failed[row, 0], failed[row, 1] = i, number
-                return
+            elif slot == -1:
+                if values[place] != 0.0:
+                    failed[row, 0], failed[row, 1] = i, number
+                    return
+                usual = False  # a zero may be stored where no entry is expected
+            if usual:
+                like[place - start], arrays[place - start] = distance, slot
+        if not usual:
+            count = -1
 
 
 @njit(cache=True, nogil=True)

@@ -36,6 +36,13 @@ def dots(a: Floats, b: Floats) -> Floats:
     return np.asarray(partial.sum(axis=0))
 
 
+def finite(a: Floats) -> bool:
+    """Tell whether no entry of a vector is NaN or infinite."""
+    partial = np.zeros(-(-a.size // CHUNK))
+    (_nothings_parallel if a.size >= PARALLEL_ROWS else _nothings)(a, partial)
+    return not bool(np.isnan(partial).any())
+
+
 def step(
     alpha: Floats, p: Floats, q: Floats, x: Floats, r: Floats, diagonal: Floats = NOTHING
 ) -> tuple[Floats, Floats]:
@@ -160,6 +167,27 @@ def _direction_chunk(beta: Any, z: Any, p: Any, d: Any, k: Any) -> None:
             scale = d[i] if d.size else 1.0
             for j in range(k):
                 p[i * k + j] = scale * z[i * k + j] + beta[j] * p[i * k + j]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _nothing(a: Any) -> Any:
+    """Return Σ 0 a_i: 0, or NaN where an entry is not finite."""
+    total = 0.0
+    for value in a:
+        total += 0.0 * value
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _nothings(a: Any, partial: Any) -> None:
+    for c in range(partial.size):
+        partial[c] = _nothing(a[c * CHUNK : (c + 1) * CHUNK])
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _nothings_parallel(a: Any, partial: Any) -> None:
+    for c in prange(partial.size):
+        partial[c] = _nothing(a[c * CHUNK : (c + 1) * CHUNK])
 
 
 @njit(cache=True, nogil=True)

@@ -206,12 +206,13 @@ class Factorizations:
         ordered : seconds that the analysis took, where it has been made.
         """
         rates, nonzeros, solves = self.rates, self.nonzeros, self.solves
+        # Residuals, norms, and a random column beside the first solve.
+        checked = 1.2e-7 * rates.pace * self.n
         if name == "superlu":
             # L and U; without symmetry its ordering fills half as much again, and it is serial.
             both = 2.0 * fill.entries * (1.0 if self.operator.structure.symmetric else 1.5)
-            seconds = (
-                rates.lu + solves * rates.lu_solve
-            ) * both + 6.0 * rates.flop * fill.operations
+            seconds = (rates.lu + solves * rates.lu_solve) * both
+            seconds += 6.0 * rates.flop * fill.operations + checked
             possible = both < 2**31
             return Candidate(
                 name, seconds, int(14 * both), because, **{"possible": possible} | flags
@@ -231,7 +232,7 @@ class Factorizations:
             half = 0.5 if name == "pardiso+single" else 1.0
             # Beyond the factor 84 to 350 bytes an unknown were seen, on six matrices of the zoo.
             held = 9.0 * half * entries + 40.0 * nonzeros + 270.0 * self.n
-        seconds += self._ordering(name) if ordered is None else ordered
+        seconds += checked + (self._ordering(name) if ordered is None else ordered)
         return Candidate(name, seconds, int(held), because, spent=ordered or 0.0, **flags)
 
     def _analyse(self, name: str) -> Analysis | PardisoAnalysis | str | None:

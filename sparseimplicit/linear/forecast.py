@@ -7,6 +7,7 @@ small part of what it decides about; the methods left out are listed with a boun
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import Final
 
@@ -131,24 +132,23 @@ class Forecast:
     def _cg_course(self, at_stake: float) -> tuple[Course | None, float]:
         """Run CG on a part, and for some steps on the whole where that could change the choice.
 
-        On a part small enough to be solved for nothing CG comes to its end. Where it needed fewer
-        iterations than would carry news across the part, the whole needs as many.
+        On a part small enough to be solved for nothing CG comes to its end. Where it needed hardly
+        more iterations than carry news across the part, the whole needs as many.
         """
         part = self._part
-        # Half of the way tells the rate.
-        worth = at_stake / max(self._cg_seconds(1.0), 1e-12)  # iterations with which it could win
-        steps = int(np.clip(worth, PART_LEAST, PART_STEPS))
+        # Half of the way tells the rate; it can be half of the iterations with which CG would win.
+        worth = at_stake / max(self._cg_seconds(1.0), 1e-12)
+        steps = int(np.clip(0.6 * worth, PART_LEAST, PART_STEPS))
         course = run_cg(part.operator, steps, float(np.sqrt(self.rtol)))
         if course is None or course.indefinite:
             return course, np.inf
         count = 1.1 * course.iterations(self.rtol)
-        if count <= 1.5 * part.radius or part.whole_radius <= part.radius:
+        if count <= 2.0 * part.radius or part.whole_radius <= part.radius:
             return course, count
-        first = int(np.clip(EFFORT * count, 3, 8))
-        for steps in (first, 32, 128, 512):
+        for steps in (8, 32, 128, 512):  # fewer have misled
             time_left = EFFORT * min(at_stake, self._cg_seconds(count))
             lost = self._cg_seconds(count) > 3.0 * at_stake
-            if lost or (steps > first and steps * self._iteration > time_left):
+            if lost or (steps > 8 and steps * self._iteration > time_left):
                 break
             course = run_cg(self.operator, steps)
             if course is None or course.indefinite:
@@ -182,9 +182,11 @@ class Forecast:
             return []
         definite = self.operator.structure is Structure.POSITIVE_DEFINITE
         rows = lower + 1 if definite else 2 * lower + upper + 1
-        # A column costs a call of BLAS or two, and b² operations; a solve reads the band twice.
-        seconds = self.n * (6e-8 + rows * lower * 2e-10)
-        seconds += self.solves * self.n * (2e-8 + rows * 2e-9)
+        width = lower if definite else lower + 0.5 * upper
+        # Per unknown and band, mostly memory's; the first solve has a random column beside it.
+        each = (4.0e-8 + 1.3e-8 * width) + (1.2e-7 + 7e-9 * width)
+        each += (self.solves - 1) * (4.5e-8 + 3.5e-9 * width)
+        seconds = each * self.n * self.rates.pace
         because = f"{lower} + {upper} bands beside the diagonal"
         return [Candidate("banded", seconds, 16 * rows * self.n, because)]
 
@@ -192,16 +194,20 @@ class Forecast:
         """Weigh the systems that the matrix falls into, where they are small and many."""
         if not falls_apart(self.operator.entries):
             return []
+        started = time.perf_counter()
         analysis = analysis_of(self.operator)
+        spent = time.perf_counter() - started
         batch = analysis.batch
         if batch.count < LANES:
             return []
-        # Filling in; the operations; memory new to the process. A solve reads the factor twice.
-        seconds = 1.0e-8 * self._nonzeros + 1.2e-10 * batch.operations + 4e-10 * batch.numbers
-        seconds += self.solves * (1e-8 * self.n + 1.0e-9 * batch.numbers)
+        # Filling in; memory new to the process; operations. Then the solves, the first with a
+        # random column beside it.
+        ahead = 1e-3 + 2e-9 * self._nonzeros + 2.5e-9 * batch.numbers + 1.5e-11 * batch.operations
+        ahead += (0.6 + 0.4 * self.solves) * (1e-3 + 4.5e-8 * self.n + 1.8e-9 * batch.numbers)
+        seconds = spent + ahead * self.rates.pace
         because = f"{batch.count} systems of {self.n // batch.count} unknowns on average"
         bytes_ = 8 * batch.numbers + 60 * self.n
-        return [Candidate("batched", seconds, bytes_, because, analysis=analysis)]
+        return [Candidate("batched", seconds, bytes_, because, analysis=analysis, spent=spent)]
 
     def _indefinite(self) -> list[Candidate]:
         minres = Candidate(

@@ -105,32 +105,39 @@ class Multilevel:
 
     def amg_at_best(self, iteration: float) -> float:
         """Return the seconds of AMG at best."""
-        nonzeros = self._nonzeros
-        cycles = AMG_LEAST * (2.0 * self.rates.cycle * nonzeros + iteration)
-        return self.rates.classical * nonzeros + self.solves * cycles
+        return self._algebraic_at_best(self.rates.classical, iteration)
+
+    def _algebraic_at_best(self, made: float, iteration: float) -> float:
+        cycles = AMG_LEAST * (2.0 * self.rates.cycle * self._nonzeros + iteration)
+        return made * self._nonzeros + self.solves * cycles
 
     def algebraic(self, part: Part, iteration: float, best: float, word: str) -> list[Candidate]:
         """Try both kinds on the part, for as many iterations as would still win."""
         nonzeros, size = self._nonzeros, part.operator.n
-        least, setup = self.amg_at_best(iteration), self.rates.classical * nonzeros
         held = 40 * nonzeros + CG_BYTES * self.n
-        trials = 2.0 * size / self.n * best  # what trying both kinds would cost
-        if least > WORTH * best or best - least < 3.0 * trials:
-            because = f"hardly faster, even with {AMG_LEAST} iterations a solve; not tried"
-            return [Candidate("cg+amg", least, held, because, at_least=True)]
-        limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
-        found = []
-        for kind, name, peak in (("classical", "cg+amg", 1.3), ("aggregation", "cg+sa", 3.1)):
+        trial_seconds = size / self.n * best
+        found: list[Candidate] = []
+        kinds = (
+            ("classical", "cg+amg", 1.3, self.rates.classical),
+            ("aggregation", "cg+sa", 3.1, self.rates.aggregation),
+        )
+        for kind, name, peak, made in kinds:
+            least, setup = self._algebraic_at_best(made, iteration), made * nonzeros
+            best = min([best, *(c.seconds for c in found if not c.at_least)])
+            if least > WORTH * best or best - least < 6.0 * trial_seconds:
+                because = f"hardly faster, even with {AMG_LEAST} iterations a solve; not tried"
+                found.append(Candidate(name, least, held, because, at_least=True))
+                continue
+            limit = int(min(AMG_LEAST * (best - setup) / (least - setup) + 1.0, AMG_MOST))
             trial = try_amg(part.operator, kind, self.rtol, limit)
             if trial is None:
                 because = f"more than {limit} iterations on {size} of the unknowns"
                 found.append(Candidate(name, max(best, least), held, because, at_least=True))
                 continue
             count = grown(part, trial.iterations)
-            # Not by the part's seconds: of a small cycle, half is the interpreter's.
-            cycle = 1.3 * self.rates.cycle * trial.bytes / 12 * nonzeros + iteration
-            solve = count * cycle
-            seconds = nonzeros * trial.setup + self.solves * solve
+            # Not by the part's seconds: of small levels, half is the interpreter's.
+            cycle = self.rates.cycle * trial.bytes / 12 * nonzeros + iteration
+            seconds = setup + self.solves * count * cycle
             because = (
                 f"{word}; about {count:.0f} iterations, "
                 f"{trial.iterations} on {size} of the unknowns"

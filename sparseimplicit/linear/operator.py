@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import csr
+from ..kernels.vectors import finite
 from .matrix_free import MatrixFree
 
 Array = NDArray[np.float64]
@@ -300,13 +301,13 @@ def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
         if np.shares_memory(entries.data, getattr(matrix, "data", entries.data)):
             entries = entries.copy()
         entries.sum_duplicates()
-    finite = np.isfinite(entries.data)
-    if not finite.all():
-        place = int(np.argmin(finite))
+    if not finite(entries.data):
+        fine = np.isfinite(entries.data)
+        place = int(np.argmin(fine))
         row = int(np.searchsorted(entries.indptr, place, side="right")) - 1
         raise NonFinite(
             f"the matrix holds {entries.data[place]} at row {row}, column "
-            f"{entries.indices[place]}; {int((~finite).sum())} of {entries.nnz} entries are not "
+            f"{entries.indices[place]}; {int((~fine).sum())} of {entries.nnz} entries are not "
             "finite.",
             where="Operator",
             fix="check the state at which it was assembled, and divisions or roots near 0.",

@@ -74,6 +74,11 @@ class Rates:
     grid_setup: float = 1.6e-7
     grid_cycle: float = 4.5e-8
 
+    @property
+    def pace(self) -> float:
+        """How many times longer this machine takes to move a byte than the one of the defaults."""
+        return self.byte / Rates.byte
+
     def iteration_of_cg(self, n: int, nonzeros: int, columns: int = 1) -> float:
         """Return the seconds of one iteration of CG with Jacobi's preconditioner."""
         moved = 12.0 * nonzeros + (20.0 + 104.0 * columns) * n

@@ -147,6 +147,13 @@ def test_fill_bands_leaves_out_what_lies_outside(run):
     np.testing.assert_array_equal(out, [[1, 5], [6, 10], [11, 15], [16, 0]])
 
 
+@pytest.mark.parametrize("run", [csr.bandwidths, csr.bandwidths.py_func])
+def test_bandwidths(run):
+    a = sparse.csr_array([[0, 0, 0, 2.0], [0, 0, 0, 0], [3.0, 0, 4.0, 0], [0, 0, 0, 1.0]])
+    assert run(a.indptr, a.indices) == (2, 3)
+    assert run(np.zeros(1, np.int32), np.zeros(0, np.int32)) == (0, 0)
+
+
 @pytest.mark.parametrize("run", [csr._scaled_sizes, csr._scaled_sizes.py_func])
 def test_scaled_sizes(run):
     a, rng = matrix(6), np.random.default_rng(0)

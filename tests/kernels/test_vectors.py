@@ -57,3 +57,16 @@ def test_dot_of_vectors_and_of_nothing():
     a = np.arange(5.0)
     assert vectors.dot(a, a) == 30.0
     assert vectors.dot(np.zeros(0), np.zeros(0)) == 0.0
+
+
+@pytest.mark.parametrize("form", ["serial", "parallel", "python"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, None])
+def test_one_entry_that_is_not_finite_is_found(monkeypatch, form, bad):
+    monkeypatch.setattr(vectors, "PARALLEL_ROWS", 1 if form == "parallel" else 10**9)
+    if form == "python":
+        monkeypatch.setattr(vectors, "_nothings", vectors._nothings.py_func)
+    a = np.full(2 * vectors.CHUNK + 5, 1.7e308)  # a sum of them would not be finite
+    if bad is not None:
+        a[-2] = bad
+    assert vectors.finite(a) == bool(np.isfinite(a).all())
+    assert vectors.finite(a[:0])

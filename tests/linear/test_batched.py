@@ -93,13 +93,13 @@ def test_factors_beyond_the_memory(monkeypatch):
 @pytest.mark.parametrize("k", [8, 20])
 def test_auto_chooses_it_for_patches(interleaved, k):
     block = laplacian(k, k, 0.01)
-    parts = (block, sparse.eye_array(200))
+    parts = (block, sparse.eye_array(800))
     a = sparse.csr_array(sparse.kron(*(parts if interleaved else parts[::-1])))
     choice = choose(Operator(a, SPD), rates=Rates())
     assert choice.solver.label == "batched"
     system = choice.solver.prepare(Operator(a, SPD), analysis=choice.analysis)
     assert system.report.analyses == 0
-    assert "200 systems of 64" in choice.because or "200 systems of 400" in choice.because
+    assert "800 systems of 64" in choice.because or "800 systems of 400" in choice.because
 
 
 def test_auto_does_not_look_for_systems_where_there_are_none(monkeypatch):

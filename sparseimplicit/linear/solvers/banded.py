@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgbtrf, dgbtrs, dpbtrf, dpbtrs
 
 from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
-from ...kernels.csr import fill_bands
+from ...kernels import csr
 from ..contract import Solver
 from ..memory import available_bytes
 from ..method import Attempt, Needs, PreparedMethod
@@ -48,12 +48,8 @@ class Banded(Solver):
 
 def bandwidths(entries: Any) -> tuple[int, int]:
     """Return the numbers of diagonals below and above the main one; entries are sorted by row."""
-    rows = np.flatnonzero(np.diff(entries.indptr))
-    if not rows.size:
-        return 0, 0
-    first = entries.indices[entries.indptr[rows]].astype(np.int64)
-    last = entries.indices[entries.indptr[rows + 1] - 1].astype(np.int64)
-    return max(int(np.max(rows - first)), 0), max(int(np.max(last - rows)), 0)
+    lower, upper = csr.bandwidths(entries.indptr, entries.indices)
+    return int(lower), int(upper)
 
 
 class _Cholesky(PreparedMethod):
@@ -111,5 +107,5 @@ class _LU(PreparedMethod):
 def _bands(entries: Any, rows: int, main: int) -> NDArray[np.float64]:
     """Return the entries by diagonals, (rows, n), the main one in row ``main``; Fortran order."""
     columns = np.zeros((entries.shape[0], rows))
-    fill_bands(entries.indptr, entries.indices, entries.data, main, columns)
+    csr.fill_bands(entries.indptr, entries.indices, entries.data, main, columns)
     return columns.T
