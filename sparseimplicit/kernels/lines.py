@@ -21,7 +21,7 @@ from .lanes import LANES, eliminate
 
 TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
-RUN: Final = 32  # points that are brought from the grid into lanes at a time
+RUN: Final = 64
 ASSEMBLED: Final = 4  # and points whose rows are filled at a time, which then lie in cache
 
 
