@@ -10,6 +10,9 @@ from . import (
     amg,
     amg_columns,
     batches,
+    bordered,
+    bordered_setup,
+    bordered_transfers,
     chunks,
     coarsening,
     csr,
@@ -81,28 +84,31 @@ def _warm_grids(shape: tuple[int, int]) -> None:
     for dtype in (np.int32, np.int64):
         ordered = np.arange(n + 1, dtype=dtype)
         stencil.fill(ordered, ordered[:-1], fine, size, slots, c.copy())
-    stencil.multiply(c, offsets, size, fine, fine.copy())
-    weights, made = np.zeros((1, points)), np.empty((1, points))
-    transfers.interpolate(c, size, coarse, steps, odd, reach, none, weights)
+    weights, made = np.zeros((h, 1, points // h)), np.empty((1, points))
     gather = np.zeros((0, 13), np.int64)
-    transfers.coarsen(c, weights, size, coarse, steps, none, gather, 1, made)
+    for products, setup in ((stencil, transfers), (bordered, bordered_setup)):
+        products.multiply(c, offsets, size, fine, fine.copy())
+        setup.interpolate(c, size, coarse, steps, odd, reach, none, weights)
+        setup.coarsen(c, weights, size, coarse, steps, none, gather, 1, made)
     for real in (np.float32, np.float64):
         factor = np.empty((groups, w * lanes.LANES), real)
         lines.factorize(c, starts, none, w, 1, 0, factor)
         b, x, scratch = fine.astype(real), np.zeros(n, real), np.empty((2, w * lanes.LANES), real)
         lines.solve(factor, starts, w, 1, 0, 1.0, True, b, x, scratch)
-        stencil.residual(c.astype(real), offsets, size, x, b, x.copy())
         weighted, small = weights.astype(real), np.zeros(points, real)
-        transfers.restrict(weighted, reached, size, coarse, steps, b, small)
-        transfers.prolong(weighted, reached, size, coarse, steps, small, x)
+        for products, between in ((stencil, transfers), (bordered, bordered_transfers)):
+            products.residual(c.astype(real), offsets, size, x, b, x.copy())
+            products.residual(c, offsets, size, x, b, x.copy())
+            between.restrict(weighted, reached, size, coarse, steps, b, small)
+            between.prolong(weighted, reached, size, coarse, steps, small, x)
         vectors.cast(fine, 1.0, b)
         vectors.cast(b, 1.0, fine)
     # The coarsest grid is in double precision, and gets its residual from one in single.
-    restricted = np.zeros(points)
-    transfers.restrict(weighted.astype(np.float32), reached, size, coarse, steps,
-                       b.astype(np.float32), restricted)  # fmt: skip
-    transfers.prolong(weighted.astype(np.float32), reached, size, coarse, steps, restricted,
-                      x.astype(np.float32))  # fmt: skip
+    restricted, single = np.zeros(points), fine.astype(np.float32)
+    for between in (transfers, bordered_transfers):
+        weighted = weights.astype(np.float32)
+        between.restrict(weighted, reached, size, coarse, steps, single, restricted)
+        between.prolong(weighted, reached, size, coarse, steps, restricted, single)
 
 
 def _warm_filters(shape: tuple[int, int]) -> None:

@@ -1,8 +1,9 @@
 """Black-box multigrid transfers on grids: weights, restriction, prolongation, coarse stencils.
 
 A coarse point I stands on the fine point f = s I, with steps s of 1 or 2 an axis, and reaches the
-fine points f + q, q in −1, 0, 1 along the axes with step 2. weights (Q, coarse points) has one row
-for each q but 0, whose weight is 1. Source: Alcouffe, Brandt, Dendy and Painter 1981; Dendy 1982.
+fine points f + q, q in −1, 0, 1 along the axes with step 2. weights (rows, Q, coarse points a row):
+for each q but 0, whose weight is 1; those of a row lie together. Source: Alcouffe, Brandt, Dendy
+and Painter 1981; Dendy 1982.
 
 What depends on the shape of the stencil alone comes in as tables of integers, made once by
 `sparseimplicit.linear.grids`. Neighbours are counted round the border, as in `stencil`.
@@ -44,7 +45,7 @@ def interpolate(
 def restrict(
     weights: Any, reached: Any, shape: Any, coarse: Any, steps: Any, r: Any, out: Any
 ) -> None:
-    """out[I] = r[f] + Σ_q weights[q, I] r[f + q]; reached (Q, 3) lists q."""
+    """out[I] = r[f] + Σ_q weights_q[I] r[f + q]; reached (Q, 3) lists q."""
     run = _restrict_parallel if r.size >= PARALLEL_ROWS else _restrict
     run(weights, reached, shape, coarse, steps, r, out)
 
@@ -52,7 +53,7 @@ def restrict(
 def prolong(
     weights: Any, reached: Any, shape: Any, coarse: Any, steps: Any, e: Any, x: Any
 ) -> None:
-    """x[f] += e[I] and x[f + q] += weights[q, I] e[I], for all I."""
+    """x[f] += e[I] and x[f + q] += weights_q[I] e[I], for all I."""
     run = _prolong_parallel if x.size >= PARALLEL_ROWS else _prolong
     run(weights, reached, shape, coarse, steps, e, x)
 
@@ -101,15 +102,37 @@ def _take(row, first, step, out):  # type: ignore[no-untyped-def]
         out[i] = row[(first + step * i + n) % n]
 
 
+@njit(inline="always")
+def lumped(a, diagonal, center, others, count):  # type: ignore[no-untyped-def]
+    """center = −1 / Σ of what couples with the point itself; positive couplings in a become 0.
+
+    a (patterns, points): sums of couplings, the first of them the point's own; others: room. No
+    weight is to be below 0 or above 1: what couples the wrong way counts as part of the centre.
+    """
+    center[:count] = a[0, :count]
+    others[:count] = 0.0
+    for p in range(1, a.shape[0]):
+        sums = a[p, :count]
+        for i in range(count):
+            positive = max(sums[i], 0.0)
+            center[i] += positive
+            sums[i] -= positive
+            others[i] -= sums[i]
+    for i in range(count):
+        total, least = center[i], ROUNDING * diagonal[i]
+        total = total if total > least else others[i]  # a sum of zero is meant
+        center[i] = -1.0 / (total if total > least else diagonal[i])
+
+
 @njit(cache=True, nogil=True)
 def _interpolate_row(coefficients, shape, coarse, steps, odd, reach, parts, row, room, weights):  # type: ignore[no-untyped-def]
-    """Work on a row of points; room (patterns + 2, coarse points a row)."""
+    """Work on a row of points; room (patterns + 3, coarse points a row)."""
     z = steps[0] * (row // coarse[1]) + odd[0]
     y = steps[1] * (row % coarse[1]) + odd[1]
     count = (shape[2] - 1 - odd[2]) // steps[2] + 1
     if z >= shape[0] or y >= shape[1]:
         return
-    a, center, taken = room[2:, :count], room[0, :count], room[1, :count]
+    a, center, taken, others = room[3:, :count], room[0, :count], room[1, :count], room[2]
     a[:] = 0.0
     for e in range(reach.shape[0]):
         start = _index(shape, z + reach[e, 1], y + reach[e, 2], 0)
@@ -122,30 +145,19 @@ def _interpolate_row(coefficients, shape, coarse, steps, odd, reach, parts, row,
             sums[i] += taken[i]
     start = _index(shape, z, y, 0)
     _take(coefficients[0, start : start + shape[2]], odd[2], steps[2], taken)
-    for i in range(count):
-        center[i], others = a[0, i], 0.0
-        for p in range(1, a.shape[0]):
-            if a[p, i] > 0.0:  # no weight below 0 or above 1: what couples the wrong way is lumped
-                center[i] += a[p, i]
-                a[p, i] = 0.0
-            others -= a[p, i]
-        if not center[i] > ROUNDING * taken[i]:  # a sum of zero is meant
-            center[i] = others
-        if not center[i] > ROUNDING * taken[i]:
-            center[i] = taken[i]
-        center[i] = -1.0 / center[i]
+    lumped(a, taken, center, others, count)
     for t in range(parts.shape[0]):
         # The coarse points at f + s, from the first one on in their row.
         up, over = (z + parts[t, 2]) // steps[0], (y + parts[t, 3]) // steps[1]
         start = _index(coarse, up, over, 0)
         first = (odd[2] + parts[t, 4]) // steps[2]
-        to = weights[parts[t, 1], start : start + coarse[2]]
+        to = weights[start // coarse[2], parts[t, 1]]
         average = a[parts[t, 0]]
         if parts[t, 5] < 0:
             for i in range(count):
                 to[(i + first) % coarse[2]] += average[i] * center[i]
         else:
-            by = weights[parts[t, 5], start : start + coarse[2]]
+            by = weights[start // coarse[2], parts[t, 5]]
             for i in range(count):
                 at = (i + first) % coarse[2]
                 to[at] += average[i] * center[i] * by[at]
@@ -153,7 +165,7 @@ def _interpolate_row(coefficients, shape, coarse, steps, odd, reach, parts, row,
 
 @njit(cache=True, nogil=True)
 def _interpolate(coefficients, shape, coarse, steps, odd, reach, parts, weights):  # type: ignore[no-untyped-def]
-    room = np.empty((reach[:, 4].max() + 3, coarse[2]))
+    room = np.empty((reach[:, 4].max() + 4, coarse[2]))
     for row in range(coarse[0] * coarse[1]):
         _interpolate_row(coefficients, shape, coarse, steps, odd, reach, parts, row, room, weights)
 
@@ -162,7 +174,7 @@ def _interpolate(coefficients, shape, coarse, steps, odd, reach, parts, weights)
 def _interpolate_parallel(coefficients, shape, coarse, steps, odd, reach, parts, weights):  # type: ignore[no-untyped-def]
     patterns = reach[:, 4].max() + 1
     for row in prange(coarse[0] * coarse[1]):
-        room = np.empty((patterns + 2, coarse[2]))
+        room = np.empty((patterns + 3, coarse[2]))
         _interpolate_row(coefficients, shape, coarse, steps, odd, reach, parts, row, room, weights)
 
 
@@ -178,7 +190,7 @@ def _restrict_row(weights, reached, shape, coarse, steps, r, row, out):  # type:
     for q in range(reached.shape[0]):
         start = _index(shape, z + reached[q, 0], y + reached[q, 1], 0)
         fine = r[start : start + shape[2]]
-        by = weights[q, row * n : (row + 1) * n]
+        by = weights[row, q]
         along = reached[q, 2]
         low = 1 if along < 0 else 0
         high = min(n, (shape[2] - 1 - along) // step + 1)
@@ -217,7 +229,7 @@ def _prolong_row(weights, reached, shape, coarse, steps, e, row, x):  # type: ig
         if up % steps[0] or over % steps[1]:
             continue
         start = (up // steps[0] * coarse[1] + over // steps[1]) * n
-        by, source = weights[q, start : start + n], e[start : start + n]
+        by, source = weights[start // n, q], e[start : start + n]
         low = 1 if along < 0 else 0
         high = min(n, (shape[2] - 1 - along) // step + 1)
         for i in range(low, high):
@@ -251,7 +263,7 @@ def _coarsen_row(coefficients, weights, shape, coarse, steps, spread, gather, ro
         start = _index(shape, steps[0] * z + spread[t, 3], steps[1] * y + spread[t, 4], 0)
         c = coefficients[spread[t, 2], start : start + shape[2]]
         _take(c, spread[t, 5], steps[2], taken)
-        _add_product(product[spread[t, 0]], taken, weights, spread[t, 1], row * n)
+        _add_product(product[spread[t, 0]], taken, weights[row], spread[t, 1], 0)
     for k in range(out.shape[0]):
         out[k, row * n : (row + 1) * n] = 0.0
     for t in range(gather.shape[0]):
@@ -267,16 +279,18 @@ def _coarsen_row(coefficients, weights, shape, coarse, steps, spread, gather, ro
         place = gather[t, near]
         if place >= 0 and low < high:
             _add_product(
-                to[low:high], product[place, low:high], weights, gather[t, 1], start + low + along
-            )
+                to[low:high], product[place, low:high], weights[start // n], gather[t, 1],
+                low + along,
+            )  # fmt: skip
         if along:
             end = n - 1 if along > 0 else 0
             place = gather[t, near + _meet(shape, coarse, steps, 2, end, along)]
             if place >= 0:
-                first = start + (end + along + n) % n
+                first = (end + along + n) % n
                 _add_product(
-                    to[end : end + 1], product[place, end : end + 1], weights, gather[t, 1], first
-                )
+                    to[end : end + 1], product[place, end : end + 1], weights[start // n],
+                    gather[t, 1], first,
+                )  # fmt: skip
 
 
 @njit(inline="always")

@@ -60,6 +60,7 @@ class Hierarchy(PreparedPreconditioner):
             stencil.offsets,
             coefficients,
             np.float64 if precise else np.float32,
+            bordered=stencil.bordered,
             lean=lean,
         )
         self.bytes_estimate = sum(level.bytes for level in self.levels)

@@ -17,13 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotPositiveDefinite
-from ..kernels import PARALLEL_ROWS, lines, stencil, transfers
+from ..kernels import (
+    PARALLEL_ROWS,
+    bordered,
+    bordered_setup,
+    bordered_transfers,
+    lines,
+    stencil,
+    transfers,
+)
 from ..kernels.lanes import LANES
 from .grids import Offset, Shape, Tiling, Transfer, tiling, transfer
 
 PLANAR_LINES: Final = 8  # a block on a plane; half of it is the overlap of the two tilings
 SPATIAL_LINES: Final = 2  # and in space, along each of two axes
-SPATIAL_DAMPING: Final = 0.8  # blocks that meet at edges correct the same point up to four times
+SPATIAL_DAMPING: Final = 0.9  # blocks that meet at edges correct the same point up to four times
 WEAK: Final = 0.1  # part of the second strongest axis's coupling, below which one is not coarsened
 LAST_LINES: Final = 16  # a level of no more lines is one block, and solved exactly
 
@@ -90,7 +98,10 @@ def _indefinite(found: str) -> NotPositiveDefinite:
 
 
 class Level:
-    """One grid of the hierarchy, with room for a cycle."""
+    """One grid of the hierarchy, with room for a cycle.
+
+    bordered : nothing couples round a border.
+    """
 
     def __init__(
         self,
@@ -99,7 +110,10 @@ class Level:
         coefficients: NDArray[Any],
         smoothers: list[Smoother],
         dtype: type[np.floating[Any]],
+        *,
+        bordered: bool,
     ) -> None:
+        self.bordered = bordered
         self.shape = np.array(shape)
         self.offsets = np.array(offsets)
         self.coefficients = coefficients
@@ -119,7 +133,8 @@ class Level:
 
     def residual(self) -> None:
         """r = b − A x."""
-        stencil.residual(self.coefficients, self.offsets, self.shape, self.x, self.b, self.r)
+        run = bordered.residual if self.bordered else stencil.residual
+        run(self.coefficients, self.offsets, self.shape, self.x, self.b, self.r)
 
     def descend(self) -> None:
         """Smooth from x = 0, and leave the residual."""
@@ -138,14 +153,16 @@ class Level:
     def restrict(self, coarser: Level) -> None:
         """Bring the residual to the next level."""
         t = self.transfer
-        transfers.restrict(
+        kernels = bordered_transfers if self.bordered else transfers
+        kernels.restrict(
             self.weights, t.reached, self.shape, self.coarse, t.steps, self.r, coarser.b
         )
 
     def prolong(self, coarser: Level) -> None:
         """Add the correction of the next level."""
         t = self.transfer
-        transfers.prolong(
+        kernels = bordered_transfers if self.bordered else transfers
+        kernels.prolong(
             self.weights, t.reached, self.shape, self.coarse, t.steps, coarser.x, self.x
         )
 
@@ -156,9 +173,12 @@ def build(
     coefficients: NDArray[np.float64],
     dtype: type[np.floating[Any]] = np.float32,
     *,
+    bordered: bool = False,
     lean: bool = False,
 ) -> list[Level]:
     """Return the levels of a hierarchy, the finest first.
+
+    bordered : nothing couples round a border.
 
     lean : hold no factors but of small levels, and of the finest level no second copy of the
         coefficients: less than half of the bytes, for twice the time.
@@ -175,7 +195,7 @@ def build(
             smoother(held if anew else coefficients, kind, damping, precision, lean=anew)
             for kind in kinds
         ]
-        level = Level(shape, offsets, held, smoothers, precision)
+        level = Level(shape, offsets, held, smoothers, precision, bordered=bordered)
         levels.append(level)
         if last:
             return levels
@@ -201,13 +221,14 @@ def _coarsen(
     coarse = tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
     level.transfer, level.coarse = t, np.array(coarse)
     points = int(np.prod(coarse))
-    weights = np.zeros((t.reached.shape[0], points))
+    weights = np.zeros((coarse[0] * coarse[1], t.reached.shape[0], coarse[2]))
+    kernels = bordered_setup if level.bordered else transfers
     for odd, reach, parts in t.interpolation:
-        transfers.interpolate(
+        kernels.interpolate(
             coefficients, level.shape, level.coarse, t.steps, odd, reach, parts, weights
         )
     made = np.empty((len(t.coarse_offsets), points))
-    transfers.coarsen(
+    kernels.coarsen(
         coefficients, weights, level.shape, level.coarse, t.steps, t.spread, t.gather, t.places,
         made,
     )  # fmt: skip

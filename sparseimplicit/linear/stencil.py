@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import NonFinite, ShapeError
-from ..kernels import stencil as kernels
+from ..kernels import bordered, stencil
 from .grids import CENTRE, Offset, half_offsets, three
 from .matrix_free import MatrixFree
 
@@ -70,9 +71,20 @@ class StencilOperator(MatrixFree):
         self._offsets: Final = np.array(self.offsets)
         self._shape: Final = np.array(self.shape3)
 
+    @cached_property
+    def bordered(self) -> bool:
+        """Whether nothing couples round a border."""
+        arrays = zip(self.coefficients, self.offsets, strict=True)
+        return not any(
+            _beyond(c.reshape(self.shape3), axis, step).any()
+            for c, offset in arrays
+            for axis, step in enumerate(offset)
+        )
+
     def multiply(self, v: Array, out: Array) -> Array:
         """out = A v for contiguous v (n,) and out (n,)."""
-        kernels.multiply(self.coefficients, self._offsets, self._shape, v, out)
+        run = bordered.multiply if self.bordered else stencil.multiply
+        run(self.coefficients, self._offsets, self._shape, v, out)
         return out
 
     def diagonal(self) -> Array:
@@ -191,7 +203,7 @@ def _filled(
             slots[13 - _number(o)] = -2
             slots[13 + _number(o)] = k
         out = np.zeros((len(used), entries.shape[0]))
-        row, number = kernels.fill(
+        row, number = stencil.fill(
             entries.indptr, entries.indices, entries.data, np.array(shape), slots, out
         )
         if row < 0:

@@ -4,7 +4,16 @@ import numba
 import numpy as np
 import pytest
 
-from sparseimplicit.kernels import lanes, lines, stencil, transfers
+from sparseimplicit.kernels import (
+    bordered,
+    bordered_setup,
+    bordered_transfers,
+    lanes,
+    lines,
+    stencil,
+    transfers,
+    vectorized,
+)
 from sparseimplicit.linear.grids import half_offsets, tiling, transfer
 from tests.reference import grid as twin
 
@@ -116,7 +125,7 @@ def test_transfers_and_galerkin_products(kind, form):
             t = transfer(offsets, steps, tuple(size > 1 for size in shape))
             coarse = tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
             size, coarser = np.array(shape), np.array(coarse)
-            weights = np.zeros((len(t.reached), int(np.prod(coarse))))
+            weights = np.zeros((coarse[0] * coarse[1], len(t.reached), coarse[2]))
             for odd, reach, parts in t.interpolation:
                 forms(transfers, "interpolate")[form](
                     c, size, coarser, t.steps, odd, reach, parts, weights
@@ -129,12 +138,72 @@ def test_transfers_and_galerkin_products(kind, form):
             if not any(wraps):
                 expected = twin.interpolation(matrix, shape, steps)
                 np.testing.assert_allclose(p, expected, atol=1e-13)
-            made = np.empty((len(t.coarse_offsets), weights.shape[1]))
+            made = np.empty((len(t.coarse_offsets), int(np.prod(coarse))))
             forms(transfers, "coarsen")[form](
                 c, weights, size, coarser, t.steps, t.spread, t.gather, t.places, made
             )
             galerkin = twin.assembled(made, t.coarse_offsets, coarse).toarray()
             np.testing.assert_allclose(galerkin, p.T @ (matrix @ p), atol=1e-12)
+
+
+# Rows are taken 16 points at a time: shorter ones, with a rest, and many.
+BORDERED = [(1, 40, 45), (1, 5, 80), (4, 6, 39), (1, 1, 300), (9, 8, 7), (3, 36, 36)]
+
+
+@pytest.mark.parametrize("limit", [1, 10**9], ids=["parallel", "serial"])
+@pytest.mark.parametrize("near", [True, False], ids=["27 points", "7 points"])
+@pytest.mark.parametrize("shape", BORDERED, ids=str)
+def test_with_borders_vectors_do_the_same(monkeypatch, shape, near, limit):
+    for module in (bordered, bordered_setup, bordered_transfers):
+        monkeypatch.setattr(module, "PARALLEL_ROWS", limit)
+    c, offsets, matrix = problem(shape, (False,) * 3, near)
+    size, rng = np.array(shape), np.random.default_rng(3)
+    x, b, out = rng.standard_normal((3, matrix.shape[0]))
+    bordered.multiply(c, np.array(offsets), size, x, out)
+    np.testing.assert_allclose(out, matrix @ x, atol=1e-13)
+    bordered.residual(c, np.array(offsets), size, x, b, out)
+    np.testing.assert_allclose(out, b - matrix @ x, atol=1e-13)
+    for steps in steps_of(shape):
+        t = transfer(offsets, steps, tuple(size > 1 for size in shape))
+        coarse = tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
+        rows, points, coarser = coarse[0] * coarse[1], int(np.prod(coarse)), np.array(coarse)
+        results = []
+        for setup, between in ((transfers, transfers), (bordered_setup, bordered_transfers)):
+            weights = np.zeros((rows, len(t.reached), coarse[2]))
+            for odd, reach, parts in t.interpolation:
+                setup.interpolate(c, size, coarser, t.steps, odd, reach, parts, weights)
+            made = np.full((len(t.coarse_offsets), points), np.nan)
+            setup.coarsen(c, weights, size, coarser, t.steps, t.spread, t.gather, t.places, made)
+            down, up = np.empty(points), x.copy()
+            between.restrict(weights, t.reached, size, coarser, t.steps, b, down)
+            between.prolong(weights, t.reached, size, coarser, t.steps, b[:points], up)
+            results.append((weights, made, down, up))
+        for plain, vector in zip(*results, strict=True):
+            np.testing.assert_allclose(vector, plain, atol=1e-13)
+
+
+@numba.njit
+def _by_vectors(a, b, out):
+    even, odd = vectorized.load_even(a, 1), vectorized.load_odd(a, 1)
+    total = vectorized.plus(vectorized.nothing(a), vectorized.product(even, vectorized.load(b, 2)))
+    vectorized.store(vectorized.minus(total, odd), out, 3)
+    vectorized.store_pairs(even, odd, out, 3 + lanes.LANES)
+    other = vectorized.load_like(out, 3, b)
+    vectorized.store(other, b, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_vectors_do_what_their_bodies_say(dtype):
+    a, b = np.random.default_rng(0).standard_normal((2, 3 * lanes.LANES)).astype(np.float32)
+    # Reads and writes in another precision convert.
+    results = []
+    for run in (_by_vectors.py_func, _by_vectors):
+        out, changed = np.zeros(4 * lanes.LANES, dtype), b.copy()
+        run(a, changed, out)
+        results.append((out, changed))
+    assert np.count_nonzero(results[0][0]) == 3 * lanes.LANES
+    for plain, compiled in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-5)
 
 
 @pytest.mark.parametrize("form", [0, 1, 2], ids=["serial", "parallel", "python"])
