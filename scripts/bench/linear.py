@@ -8,8 +8,8 @@
 
 Every run is a process of its own, from the matrix in memory to an answer with true residual 1e-8;
 ``auto`` includes its planning. What takes ``--patience`` times as long as ``auto`` is stopped and
-printed as >. Whoever comes within half as much again of the best is run five times: the median
-counts. Memory is the peak of the process beyond what it held before.
+printed as >. Whoever comes within half as much again of ``auto`` is run five times, ``auto`` and
+the best single one ten: the median counts. Memory is the peak of the process beyond what it held before.
 """
 
 import argparse
@@ -238,6 +238,12 @@ def one(name, folder, patience):
     for method in methods(sample):
         allowed = max(patience * typical, 1.0 + typical)
         records[method] = measure(path, sample, method, 1.5 * typical, allowed)
+    single = [name for name in records if name != "auto" and "times" in records[name]]
+    if single:  # what is compared, once more in turn: the machine may be another by now
+        best = min(single, key=lambda name: np.median(records[name]["times"]))
+        for name in ("auto", best):
+            again = measure(path, sample, name, math.inf, 120.0)
+            records[name]["times"] += again.get("times", [])
     return sample, records
 
 
