@@ -8,8 +8,9 @@
 
 Every run is a process of its own, from the matrix in memory to an answer with true residual 1e-8;
 ``auto`` includes its planning. What takes ``--patience`` times as long as ``auto`` is stopped and
-printed as >. Whoever comes within half as much again of ``auto`` is run five times, ``auto`` and
-the best single one ten: the median counts. Memory is the peak of the process beyond what it held before.
+printed as >. Whoever comes within half as much again of ``auto`` is run five times; then ``auto``
+and the best of them in turn, in one process, for the ratio: medians count. Memory is the peak of
+the process beyond what it held before.
 """
 
 import argparse
@@ -146,23 +147,24 @@ def methods(sample):
     return [*ANY, *symmetric, "scipy spsolve", "pypardiso"]
 
 
-def child(path, structure, nullspace, name, limit, repeats, pipe):
-    """Run a method up to ``repeats`` times on a stored matrix, and report through the pipe."""
+def child(path, structure, nullspace, names, limit, repeats, pipe):
+    """Run methods in turn up to ``repeats`` times on a stored matrix, and report on the pipe."""
     os.setsid()
     with np.errstate(all="ignore"):
         matrix = sparse.csr_array(sparse.load_npz(path))
         sample = zoo.Sample(matrix, structure, nullspace)
         b = np.random.default_rng(0).standard_normal(matrix.shape[0])
-        run = by_hand(PEERS[name]) if name in PEERS else ours(name)
+        runs = {name: by_hand(PEERS[name]) if name in PEERS else ours(name) for name in names}
         small = zoo.Sample(zoo.diffusion((330, 330), 1.0, shift=1.0), structure)
         warm = np.ones(330 * 330)
-        for first in {name, "auto"} if name not in PEERS else {name}:
+        for run in [*runs.values(), *([] if names[0] in PEERS else [ours("auto")])]:
             with contextlib.suppress(Exception):  # libraries load, kernels come from their cache
-                (run if first == name else ours(first))(small, warm)
+                run(small, warm)
         pipe.send("ready")
         for k in range(repeats):
-            seconds, facts = run(sample, b)
-            pipe.send({"seconds": seconds, **facts})
+            for run in runs.values():
+                seconds, facts = run(sample, b)
+                pipe.send({"seconds": seconds, **facts})
             # The first run may wait for memory that the machine has to find.
             if seconds > (2.0 if k == 0 else 1.0) * limit:
                 break
@@ -172,7 +174,7 @@ def measure(path, sample, name, limit, patience, repeats=5):
     """Return the record of a method, in a process of its own; ``failed`` says why there is none."""
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (path, sample.structure, sample.near_nullspace, name, limit, repeats, sender)
+    arguments = (path, sample.structure, sample.near_nullspace, [name], limit, repeats, sender)
     process = context.Process(target=_guarded, args=arguments)
     process.start()
     sender.close()
@@ -241,10 +243,23 @@ def one(name, folder, patience):
     single = [name for name in records if name != "auto" and "times" in records[name]]
     if single:  # what is compared, once more in turn: the machine may be another by now
         best = min(single, key=lambda name: np.median(records[name]["times"]))
-        for name in ("auto", best):
-            again = measure(path, sample, name, math.inf, 120.0)
-            records[name]["times"] += again.get("times", [])
+        for name, times in in_turn(path, sample, ["auto", best]).items():
+            records[name]["times"] = times
     return sample, records
+
+
+def in_turn(path, sample, names, repeats=7):
+    """Return the seconds of methods that one process runs in turn, by name, the first left out."""
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = (path, sample.structure, sample.near_nullspace, names, math.inf, repeats, sender)
+    process = context.Process(target=_guarded, args=arguments)
+    process.start()
+    sender.close()
+    receiver.recv()
+    found = [receiver.recv()["seconds"] for _ in range(repeats * len(names))]
+    process.join()
+    return {name: found[k :: len(names)][1:] for k, name in enumerate(names)}
 
 
 STRUCTURES = {"convection 512²": zoo.GENERAL, "saddle 2·160²": zoo.SYMMETRIC}

@@ -63,53 +63,61 @@ def _eliminate(_typing, out, o, scale, s, a, i, a_step, b, j, b_step, count):  #
 
         target, left, right = data(0, out), data(4, a), data(7, b)
         first = builder.fmul(load(target, o), load(data(2, scale), s))
-        zero, two = (ir.Constant(count.type, value) for value in (0, 2))
+        zero, four = (ir.Constant(count.type, value) for value in (0, 4))
 
         def less(total, at_a, at_b):  # type: ignore[no-untyped-def]
             product = builder.fmul(load(left, at_a), load(right, at_b), flags=("contract",))
             return builder.fsub(total, product, flags=("contract",))
 
-        # Two sums side by side, even and odd products: one alone waits for each to end.
+        # Four sums side by side: one alone would wait for each product to end.
         before = builder.block
-        pairs, left_over, last, done = (
-            builder.append_basic_block(name) for name in ("pairs", "left_over", "last", "done")
+        fours, rest, single, done = (
+            builder.append_basic_block(name) for name in ("fours", "rest", "single", "done")
         )
-        even_count = builder.and_(count, ir.Constant(count.type, -2))
-        builder.cbranch(builder.icmp_signed(">", even_count, zero), pairs, left_over)
-        builder.position_at_end(pairs)
-        even, odd = builder.phi(vector), builder.phi(vector)
+        whole_count = builder.and_(count, ir.Constant(count.type, -4))
+        builder.cbranch(builder.icmp_signed(">", whole_count, zero), fours, rest)
+        builder.position_at_end(fours)
+        sums = [builder.phi(vector) for _ in range(4)]
         k, at_a, at_b = (builder.phi(count.type) for _ in range(3))
-        even_less = less(even, at_a, at_b)
-        odd_less = less(odd, builder.add(at_a, a_step), builder.add(at_b, b_step))
-        turned = builder.add(k, two)
+        made, next_a, next_b = [], at_a, at_b
+        for total in sums:
+            made.append(less(total, next_a, next_b))
+            next_a, next_b = builder.add(next_a, a_step), builder.add(next_b, b_step)
+        turned = builder.add(k, four)
         nothing = ir.Constant(vector, [0.0] * LANES)
-        next_a = builder.add(at_a, builder.mul(two, a_step))
-        next_b = builder.add(at_b, builder.mul(two, b_step))
         for phi, start, following in (
-            (even, first, even_less), (odd, nothing, odd_less), (k, zero, turned),
-            (at_a, i, next_a), (at_b, j, next_b),
+            *zip(sums, [first, nothing, nothing, nothing], made, strict=True),
+            (k, zero, turned), (at_a, i, next_a), (at_b, j, next_b),
         ):  # fmt: skip
             phi.add_incoming(start, before)
-            phi.add_incoming(following, pairs)
-        both = builder.fadd(even_less, odd_less)
-        builder.cbranch(builder.icmp_signed("<", turned, even_count), pairs, left_over)
-        builder.position_at_end(left_over)
-        total, rest_a, rest_b = builder.phi(vector), builder.phi(i.type), builder.phi(j.type)
+            phi.add_incoming(following, fours)
+        # The last that was stored, b[j], is in the first sum, which is therefore added last.
+        others = builder.fadd(builder.fadd(made[1], made[2]), made[3])
+        all_four = builder.fadd(made[0], others)
+        builder.cbranch(builder.icmp_signed("<", turned, whole_count), fours, rest)
+        builder.position_at_end(rest)
+        total, at, rest_a, rest_b = (builder.phi(t) for t in (vector, k.type, i.type, j.type))
         for phi, start, following in (
-            (total, first, both),
-            (rest_a, i, next_a),
-            (rest_b, j, next_b),
-        ):
+            (total, first, all_four), (at, zero, turned), (rest_a, i, next_a), (rest_b, j, next_b),
+        ):  # fmt: skip
             phi.add_incoming(start, before)
-            phi.add_incoming(following, pairs)
-        builder.cbranch(builder.icmp_signed("<", even_count, count), last, done)
-        builder.position_at_end(last)
-        ended = less(total, rest_a, rest_b)
-        builder.branch(done)
+            phi.add_incoming(following, fours)
+        builder.cbranch(builder.icmp_signed("<", at, count), single, done)
+        builder.position_at_end(single)
+        sum_, step, one_a, one_b = (builder.phi(t) for t in (vector, k.type, i.type, j.type))
+        ended, stepped = less(sum_, one_a, one_b), builder.add(step, ir.Constant(count.type, 1))
+        for phi, start, following in (
+            (sum_, total, ended), (step, at, stepped),
+            (one_a, rest_a, builder.add(one_a, a_step)),
+            (one_b, rest_b, builder.add(one_b, b_step)),
+        ):  # fmt: skip
+            phi.add_incoming(start, rest)
+            phi.add_incoming(following, single)
+        builder.cbranch(builder.icmp_signed("<", stepped, count), single, done)
         builder.position_at_end(done)
         value = builder.phi(vector)
-        value.add_incoming(total, left_over)
-        value.add_incoming(ended, last)
+        value.add_incoming(total, rest)
+        value.add_incoming(ended, single)
         builder.store(value, pointer(target, o), align=align)
         return context.get_dummy_value()
 

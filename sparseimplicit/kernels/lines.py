@@ -18,6 +18,7 @@ from numba import njit, prange
 
 from . import PARALLEL_ROWS
 from .lanes import LANES, eliminate
+from .vectorized import gather, scatter, scatter_add
 
 TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
@@ -172,11 +173,24 @@ def _factorize_parallel(coefficients, lines, links, points, stride, band, factor
         _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g], counts[g])
 
 
+@njit(inline="always")
+def _blocks(lines, points, stride):  # type: ignore[no-untyped-def]
+    """Return up to which point lines can be brought over in blocks of `LANES` points each."""
+    whole = stride == 1
+    for line in range(lines.shape[0]):
+        for v in range(LANES):
+            whole = whole and lines[line, v] >= 0
+    return points // LANES * LANES if whole else 0
+
+
 @njit(cache=True, nogil=True)
 def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
     """t[(at m + l) LANES + v] = r[lines[line, v] + at stride]."""
-    m = lines.shape[0]
-    for first in range(0, points, RUN):
+    m, begin = lines.shape[0], _blocks(lines, points, stride)
+    for at in range(0, begin, LANES):
+        for line in range(m):
+            gather(r, lines, line, at, t, (at * m + line) * LANES, m * LANES)
+    for first in range(begin, points, RUN):
         last = min(first + RUN, points)
         for line in range(m):
             for v in range(LANES):
@@ -194,8 +208,18 @@ def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _scatter(t, lines, points, stride, damping, add, x):  # type: ignore[no-untyped-def]
     """x[lines[line, v] + at stride] (+)= damping t[(at m + l) LANES + v]."""
-    m = lines.shape[0]
-    for first in range(0, points, RUN):
+    m, begin = lines.shape[0], _blocks(lines, points, stride)
+    if damping != 1.0:
+        for i in range(points * m * LANES):
+            t[i] *= damping
+    for at in range(0, begin, LANES):
+        for line in range(m):
+            to = (at * m + line) * LANES
+            if add:
+                scatter_add(t, to, m * LANES, x, lines, line, at)
+            else:
+                scatter(t, to, m * LANES, x, lines, line, at)
+    for first in range(begin, points, RUN):
         last = min(first + RUN, points)
         for line in range(m):
             for v in range(LANES):
@@ -204,14 +228,14 @@ def _scatter(t, lines, points, stride, damping, add, x):  # type: ignore[no-unty
                     continue
                 if add:
                     for at in range(first, last):
-                        x[np.uint64(start + at * stride)] += (
-                            damping * t[np.uint64((at * m + line) * LANES + v)]
-                        )
+                        x[np.uint64(start + at * stride)] += t[
+                            np.uint64((at * m + line) * LANES + v)
+                        ]
                 else:
                     for at in range(first, last):
-                        x[np.uint64(start + at * stride)] = (
-                            damping * t[np.uint64((at * m + line) * LANES + v)]
-                        )
+                        x[np.uint64(start + at * stride)] = t[
+                            np.uint64((at * m + line) * LANES + v)
+                        ]
 
 
 @njit(cache=True, nogil=True)

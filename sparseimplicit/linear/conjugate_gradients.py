@@ -54,7 +54,7 @@ class ConjugateGradients(PreparedMethod):
         size = dots(b, b)
         goal = rtol**2 * size
         # A finished column stops by steps of length 0, so that all columns share one product.
-        active = np.ones(b.shape[1], dtype=bool)
+        active, all_active = np.ones(b.shape[1], dtype=bool), True
         course = _Course()
 
         def attempt(value: Array, reason: Reason = Reason.CONVERGED) -> Attempt:
@@ -63,25 +63,29 @@ class ConjugateGradients(PreparedMethod):
         for iteration in range(1, self._limit + 1):
             q = self._operator.apply(p, out=q)
             curvature = dots(p, q)
-            if not np.isfinite(curvature).all():  # a preconditioner that overflowed
-                return attempt(x, Reason.STAGNATED)
-            if (curvature[active] <= 0).any():
-                return attempt(x if iteration > 1 else z, Reason.NEGATIVE_CURVATURE)
-            length = _ratio(rho, curvature, active)
+            if not (curvature > 0).all():
+                if not np.isfinite(curvature).all():  # a preconditioner that overflowed
+                    return attempt(x, Reason.STAGNATED)
+                if (curvature[active] <= 0).any():
+                    return attempt(x if iteration > 1 else z, Reason.NEGATIVE_CURVATURE)
+            length = rho / curvature if all_active else _ratio(rho, curvature, active)
             left, weighted = step(length, p, q, x, r, diagonal)
             course.stepped(length, float(np.max(left / size)))
-            active &= left > goal
-            if not active.any():
-                return attempt(x)
+            if (left <= goal).any():
+                active &= left > goal
+                all_active = False
+                if not active.any():
+                    return attempt(x)
             if self._hopeless(course.residuals, float(rtol.min())):
                 return attempt(x, Reason.STAGNATED)
             z = r if diagonal.size else self._precondition(r)
             rho, previous = weighted if diagonal.size else dots(r, z), rho
-            if not np.isfinite(rho).all():
-                break
-            if (rho[active] <= 0).any():  # an indefinite preconditioner
-                return attempt(x, Reason.NEGATIVE_CURVATURE)
-            turn = _ratio(rho, previous, active)
+            if not (rho > 0).all():
+                if not np.isfinite(rho).all():
+                    break
+                if (rho[active] <= 0).any():  # an indefinite preconditioner
+                    return attempt(x, Reason.NEGATIVE_CURVATURE)
+            turn = rho / previous if all_active else _ratio(rho, previous, active)
             direction(turn, z, p, diagonal)
             z = NOTHING  # free before the next one is made
             course.turned(turn)

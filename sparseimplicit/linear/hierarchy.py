@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from .levels import build, cycle, stored_bytes
 from .memory import available_bytes
 from .operator import Array
 from .preconditioning import PreparedPreconditioner
+from .room import Lease, Room
 from .stencil import StencilOperator
 
 LEAN_FROM: Final = 0.25  # of the available memory
@@ -33,6 +35,9 @@ class Hierarchy(PreparedPreconditioner):
         bytes and twice the time. Left out, it is done where they would fill a quarter of what is
         available.
 
+    room : Room, optional
+        Where its arrays come from, and go when it is gone.
+
     Notes
     -----
     Cost of the set-up: about four cycles. Source: Dendy 1982 (transfers); Schwarz 1870
@@ -42,7 +47,12 @@ class Hierarchy(PreparedPreconditioner):
     factorizations = 1
 
     def __init__(
-        self, stencil: StencilOperator, *, double: bool = False, lean: bool | None = None
+        self,
+        stencil: StencilOperator,
+        *,
+        double: bool = False,
+        lean: bool | None = None,
+        room: Room | None = None,
     ) -> None:
         diagonal = stencil.diagonal()
         largest, least = float(diagonal.max()), float(diagonal.min())
@@ -54,12 +64,16 @@ class Hierarchy(PreparedPreconditioner):
             lean = factors > LEAN_FROM * available_bytes()
         coefficients = stencil.coefficients if usual else stencil.coefficients / self._unit
         self.lean: Final = lean
+        self.analysis = Room() if room is None else room
+        lease = Lease(self.analysis)
+        weakref.finalize(self, lease.end)
         self._lock = threading.Lock()  # the levels have room for one cycle at a time
         self.levels: Final = build(
             stencil.shape3,
             stencil.offsets,
             coefficients,
             np.float64 if precise else np.float32,
+            lease,
             bordered=stencil.bordered,
             lean=lean,
         )

@@ -28,6 +28,7 @@ from ..kernels import (
 )
 from ..kernels.lanes import LANES
 from .grids import Offset, Shape, Tiling, Transfer, tiling, transfer
+from .room import Lease
 
 PLANAR_LINES: Final = 8  # a block on a plane; half of it is the overlap of the two tilings
 SPATIAL_LINES: Final = 2  # and in space, along each of two axes
@@ -69,6 +70,7 @@ def smoother(
     kind: Tiling,
     damping: float,
     dtype: type[np.floating[Any]],
+    lease: Lease,
     *,
     lean: bool,
 ) -> Smoother:
@@ -76,11 +78,11 @@ def smoother(
     tasks = 1
     if coefficients.shape[1] >= PARALLEL_ROWS:
         tasks = min(numba.get_num_threads(), kind.lines.shape[0])
-    scratch = np.empty((tasks, kind.rows * LANES), dtype)
+    scratch = lease.empty((tasks, kind.rows * LANES), dtype)
     groups, numbers = kind.factor_shape
     if lean:
-        return Smoother(kind, np.empty((tasks, numbers), dtype), damping, scratch, coefficients)
-    factor = np.empty((groups, numbers), dtype)
+        return Smoother(kind, lease.empty((tasks, numbers), dtype), damping, scratch, coefficients)
+    factor = lease.empty((groups, numbers), dtype)
     _, negative = lines.factorize(
         coefficients, kind.lines, kind.links, kind.points, kind.stride, kind.band, factor
     )
@@ -110,6 +112,7 @@ class Level:
         coefficients: NDArray[Any],
         smoothers: list[Smoother],
         dtype: type[np.floating[Any]],
+        lease: Lease,
         *,
         bordered: bool,
     ) -> None:
@@ -119,7 +122,7 @@ class Level:
         self.coefficients = coefficients
         self.smoothers = smoothers
         n = coefficients.shape[1]
-        self.b, self.x, self.r = (np.zeros(n, dtype) for _ in range(3))
+        self.b, self.x, self.r = (lease.empty((n,), dtype) for _ in range(3))
         self.transfer: Transfer  # to the next level, where there is one
         self.weights: NDArray[Any] = np.zeros((0, 0))
         self.coarse = self.shape
@@ -171,7 +174,8 @@ def build(
     shape: Shape,
     offsets: tuple[Offset, ...],
     coefficients: NDArray[np.float64],
-    dtype: type[np.floating[Any]] = np.float32,
+    dtype: type[np.floating[Any]],
+    lease: Lease,
     *,
     bordered: bool = False,
     lean: bool = False,
@@ -190,16 +194,22 @@ def build(
         kinds, damping = _tilings(shape, offsets, axis, last=last)
         precision = np.float64 if last else dtype
         anew = lean and coefficients.shape[1] >= PARALLEL_ROWS and not last
-        held = coefficients if anew and not levels else coefficients.astype(precision)
+        held = coefficients if anew and not levels else lease.cast(coefficients, precision)
         smoothers = [
-            smoother(held if anew else coefficients, kind, damping, precision, lean=anew)
+            smoother(held if anew else coefficients, kind, damping, precision, lease, lean=anew)
             for kind in kinds
         ]
-        level = Level(shape, offsets, held, smoothers, precision, bordered=bordered)
+        level = Level(shape, offsets, held, smoothers, precision, lease, bordered=bordered)
         levels.append(level)
+        given, done = coefficients, len(levels) > 1  # the finest are the user's
+        if not last:
+            shape, offsets, coefficients = _coarsen(
+                level, shape, offsets, coefficients, dtype, lease
+            )
+        if done:
+            lease.room.give_back(given)
         if last:
             return levels
-        shape, offsets, coefficients = _coarsen(level, shape, offsets, coefficients, dtype)
 
 
 def stored_bytes(shape: Shape) -> int:
@@ -215,26 +225,30 @@ def _coarsen(
     offsets: tuple[Offset, ...],
     coefficients: NDArray[np.float64],
     dtype: type[np.floating[Any]],
+    lease: Lease,
 ) -> tuple[Shape, tuple[Offset, ...], NDArray[np.float64]]:
     steps = _steps(shape, couplings(shape, offsets, coefficients))
     t = transfer(offsets, steps, tuple(size > 1 for size in shape))
     coarse = tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
     level.transfer, level.coarse = t, np.array(coarse)
     points = int(np.prod(coarse))
-    weights = np.zeros((coarse[0] * coarse[1], t.reached.shape[0], coarse[2]))
+    reached = coarse[0] * coarse[1], t.reached.shape[0], coarse[2]
+    weights = lease.room.empty(reached, np.float64)
+    weights[...] = 0.0  # also of what is not reached
     kernels = bordered_setup if level.bordered else transfers
     for odd, reach, parts in t.interpolation:
         kernels.interpolate(
             coefficients, level.shape, level.coarse, t.steps, odd, reach, parts, weights
         )
-    made = np.empty((len(t.coarse_offsets), points))
+    made = lease.room.empty((len(t.coarse_offsets), points), np.float64)
     kernels.coarsen(
         coefficients, weights, level.shape, level.coarse, t.steps, t.spread, t.gather, t.places,
         made,
     )  # fmt: skip
     if not float(made[0].min()) > 0.0:  # P has full rank: Pᵀ A P is as definite as A
         raise _indefinite(f"on a grid of {coarse} points a diagonal entry is {made[0].min():.3g}")
-    level.weights = weights.astype(dtype)
+    level.weights = lease.cast(weights, dtype)
+    lease.room.give_back(weights)
     return coarse, t.coarse_offsets, made  # type: ignore[return-value]
 
 

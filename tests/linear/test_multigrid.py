@@ -172,6 +172,26 @@ def test_a_lean_hierarchy_is_made_where_memory_is_short(monkeypatch):
     assert not hierarchies.Hierarchy(diffusion((1, 40, 40))).lean
 
 
+@pytest.mark.parametrize("shape", [(1, 60, 70), (12, 13, 14)])
+def test_a_neighbouring_matrix_is_prepared_in_the_room_of_the_last(shape):
+    first, second = diffusion(shape, 1.0), diffusion(shape, 2.0)
+    b = np.random.default_rng(0).standard_normal(first.shape[0])
+    fresh = Multigrid().prepare(Operator(second, SPD)).solve(b).value
+    system = Multigrid().prepare(Operator(first, SPD))
+    before, made = system.solve(b).value, system.analysis.made
+    beside = system.refresh(Operator(second, SPD))  # the old one lives, and nothing of it is taken
+    assert system.analysis.made > made
+    np.testing.assert_array_equal(system.solve(b).value, before)
+    np.testing.assert_array_equal(beside.solve(b).value, fresh)
+    made = system.analysis.made
+    del beside
+    for _ in range(3):
+        beside = system.refresh(Operator(second, SPD))
+        np.testing.assert_array_equal(beside.solve(b).value, fresh)
+        del beside
+    assert system.analysis.made == made  # not a byte more
+
+
 def test_entries_far_from_one_are_solved_as_well():
     base = laplacian(20, 17, 0.01)
     scale = sparse.diags_array(10.0 ** np.linspace(-9, 9, 340))

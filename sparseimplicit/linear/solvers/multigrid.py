@@ -12,6 +12,7 @@ from ..contract import Solver
 from ..hierarchy import Hierarchy
 from ..method import Needs, PreparedMethod
 from ..operator import Operator, Structure
+from ..room import Room
 from ..stencil import StencilOperator, is_near, stencil_of
 
 
@@ -68,7 +69,8 @@ class Multigrid(Solver):
         refuse_indefinite_diagonal(operator, f"solver '{self.label}', prepare")
         known = isinstance(analysis, Recognised) and analysis.operator is operator
         stencil = analysis.stencil if known else self._stencil(operator)
-        hierarchy = Hierarchy(stencil, double=self.precision == "double", lean=self.lean)
+        room = analysis if isinstance(analysis, Room) else None
+        hierarchy = Hierarchy(stencil, double=self.precision == "double", lean=self.lean, room=room)
         by_stencil = Operator(stencil, operator.structure)
         return ConjugateGradients(by_stencil, hierarchy, self.max_iterations, 0)
 

@@ -1,0 +1,68 @@
+"""Room for hierarchies: the arrays of one that is gone serve the next, of a neighbouring matrix.
+
+Memory that a process has given back costs it more to get again than a hierarchy costs to make: up
+to 3 ms a MiB where the machine is virtual and gave it back, too.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.vectors import cast
+
+
+class Room:
+    """Arrays that nobody uses, by size and type.
+
+    made : bytes that no array was free for, so far.
+    """
+
+    def __init__(self) -> None:
+        self.made = 0
+        self._free: dict[tuple[int, Any], list[NDArray[Any]]] = {}
+        self._lock = threading.Lock()
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Return an array with any content."""
+        size = int(np.prod(shape))
+        with self._lock:
+            free = self._free.get((size, np.dtype(dtype)))
+            if free:
+                return free.pop().reshape(shape)
+            self.made += size * np.dtype(dtype).itemsize
+        return np.empty(shape, dtype)
+
+    def give_back(self, *arrays: NDArray[Any]) -> None:
+        """Take arrays back that came from `empty`; nobody may use them any more."""
+        with self._lock:
+            for array in arrays:
+                self._free.setdefault((array.size, array.dtype), []).append(array)
+
+
+class Lease:
+    """The arrays of one hierarchy, all of them given back at its end."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.arrays: list[NDArray[Any]] = []
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Return an array with any content, to be held."""
+        array = self.room.empty(shape, dtype)
+        self.arrays.append(array)
+        return array
+
+    def cast(self, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        """Return a copy of contiguous values in a precision, to be held."""
+        array = self.empty(values.shape, dtype)
+        cast(values.reshape(-1), 1.0, array.reshape(-1))
+        return array
+
+    def end(self) -> None:
+        """Give all arrays back."""
+        self.room.give_back(*self.arrays)
+        self.arrays = []
