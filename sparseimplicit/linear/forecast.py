@@ -89,7 +89,8 @@ class Forecast:
 
     def _symmetric(self) -> list[Candidate]:
         found = self._banded() + self._batched()
-        if least_seconds(found) < CG_LEAST * self._iteration:  # a narrow band: no experiment pays
+        # A narrow band: no experiment pays.
+        if WORTH * least_seconds(found) < CG_LEAST * self._iteration:
             return found + self._beaten()
         at_stake = min(
             least_seconds(found),
