@@ -233,6 +233,7 @@ def main():
     for name in list(CASES):
         if wanted and not any(part in name for part in wanted):
             del CASES[name]
+    machine.keep_memory()
     print(machine.describe())
     chosen = options.parts or parts
     for part, run in (("peers", peers), ("growth", growth), ("bandwidth", bandwidth)):

@@ -7,10 +7,10 @@
     python scripts/bench/linear.py --out results.json  the figures too
 
 Every run is a process of its own, from the matrix in memory to an answer with true residual 1e-8;
-``auto`` includes its planning. What takes ``--patience`` times as long as ``auto`` is stopped and
-printed as >. Whoever comes within half as much again of ``auto`` is run five times; then ``auto``
-and the best of them in turn, in one process, for the ratio: medians count. Memory is the peak of
-the process beyond what it held before.
+``auto`` includes its planning. What takes ``--patience`` times as long as ``auto`` (thrice
+in its first run) is stopped and printed as >, all else is run five times; then ``auto`` and the
+best of the others in turn, in one process, for the ratio: medians count. Memory is the peak of
+the process beyond what it held before. Processes keep the memory that they free.
 """
 
 import argparse
@@ -165,8 +165,7 @@ def child(path, structure, nullspace, names, limit, repeats, pipe):
             for run in runs.values():
                 seconds, facts = run(sample, b)
                 pipe.send({"seconds": seconds, **facts})
-            # The first run may wait for memory that the machine has to find.
-            if seconds > (2.0 if k == 0 else 1.0) * limit:
+            if k and seconds > limit:
                 break
 
 
@@ -238,8 +237,9 @@ def one(name, folder, patience):
         return sample, records
     typical = float(np.median(records["auto"]["times"]))
     for method in methods(sample):
-        allowed = max(patience * typical, 1.0 + typical)
-        records[method] = measure(path, sample, method, 1.5 * typical, allowed)
+        # The first run may wait for memory that the machine has to find.
+        allowed = max(patience, 3.0) * typical + 1.0
+        records[method] = measure(path, sample, method, patience * typical, allowed)
     single = [name for name in records if name != "auto" and "times" in records[name]]
     if single:  # what is compared, once more in turn: the machine may be another by now
         best = min(single, key=lambda name: np.median(records[name]["times"]))
@@ -378,10 +378,11 @@ def main():
     )
     parser.add_argument("--only", default="", help="parts of names, separated by commas")
     parser.add_argument("--sequences", action="store_true", help="only the sequences")
-    parser.add_argument("--patience", type=float, default=2.5)
+    parser.add_argument("--patience", type=float, default=1.6)
     parser.add_argument("--repeats", type=int, default=5, help="of the sequences")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    machine.keep_memory()
     # In a process of its own, since this one must not start threads before it forks.
     describe = get_context("spawn").Process(target=_describe)
     describe.start()

@@ -30,7 +30,7 @@ class ConjugateGradients(PreparedMethod):
         self._foresight = foresight
         self._operator = operator
         self._preconditioner = preconditioner
-        self._precondition = _identity if preconditioner is None else preconditioner.apply
+        self._precondition = _identity if preconditioner is None else preconditioner.apply_into
         self._diagonal = NOTHING if preconditioner is None else preconditioner.diagonal
         self._limit = limit
         if preconditioner is not None:
@@ -46,7 +46,7 @@ class ConjugateGradients(PreparedMethod):
     def _solve(self, b: Array, rtol: Array) -> Attempt:
         x, r = np.zeros_like(b), b.copy()
         q = np.empty_like(b)
-        z = self._precondition(r)
+        z = self._precondition(r, q)
         p = z.copy()
         rho = dots(r, z)
         # A diagonal M costs no pass of its own: it is applied on the way.
@@ -67,7 +67,7 @@ class ConjugateGradients(PreparedMethod):
                 if not np.isfinite(curvature).all():  # a preconditioner that overflowed
                     return attempt(x, Reason.STAGNATED)
                 if (curvature[active] <= 0).any():
-                    return attempt(x if iteration > 1 else z, Reason.NEGATIVE_CURVATURE)
+                    return attempt(x if iteration > 1 else p, Reason.NEGATIVE_CURVATURE)
             length = rho / curvature if all_active else _ratio(rho, curvature, active)
             left, weighted = step(length, p, q, x, r, diagonal)
             course.stepped(length, float(np.max(left / size)))
@@ -78,7 +78,8 @@ class ConjugateGradients(PreparedMethod):
                     return attempt(x)
             if self._hopeless(course.residuals, float(rtol.min())):
                 return attempt(x, Reason.STAGNATED)
-            z = r if diagonal.size else self._precondition(r)
+            # A p has done its work: its memory is free.
+            z = r if diagonal.size else self._precondition(r, q)
             rho, previous = weighted if diagonal.size else dots(r, z), rho
             if not (rho > 0).all():
                 if not np.isfinite(rho).all():
@@ -143,7 +144,8 @@ class _Course:
         return float(ritz[0]), float(ritz[-1])
 
 
-def _identity(r: Array) -> Array:
+def _identity(r: Array, out: Array) -> Array:
+    del out
     return r
 
 

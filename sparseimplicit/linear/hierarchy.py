@@ -81,7 +81,11 @@ class Hierarchy(PreparedPreconditioner):
 
     def apply(self, r: Array) -> Array:
         """Return one V-cycle on each column of r."""
-        finest, out = self.levels[0], np.empty_like(r)
+        return self.apply_into(r, np.empty_like(r))
+
+    def apply_into(self, r: Array, out: Array) -> Array:
+        """Write one V-cycle on each column of r into ``out``."""
+        finest = self.levels[0]
         for k in range(r.shape[1]):
             with self._lock:
                 cast(np.ascontiguousarray(r[:, k]), 1.0, finest.b)

@@ -64,7 +64,10 @@ class PreparedMethod(ABC):
 
     @abstractmethod
     def _solve(self, b: Array, rtol: Array) -> Attempt:
-        """Approximate A⁻¹ b for b (n, k) with columns of norm 1, to rtol (k,) each."""
+        """Approximate A⁻¹ b for b (n, k) with columns of norm 1, to rtol (k,) each.
+
+        b is not to be changed.
+        """
 
     @abstractmethod
     def _solve_adjoint(self, b: Array, rtol: Array) -> Attempt:

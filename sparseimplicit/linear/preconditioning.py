@@ -31,6 +31,11 @@ class PreparedPreconditioner(ABC):
     def apply(self, r: Array) -> Array:
         """Return M⁻¹ r for r (n, k)."""
 
+    def apply_into(self, r: Array, out: Array) -> Array:
+        """Return M⁻¹ r, in ``out`` where the method can write it there."""
+        del out
+        return self.apply(r)
+
     @abstractmethod
     def apply_transpose(self, r: Array) -> Array:
         """Return M⁻ᵀ r for r (n, k)."""

@@ -142,7 +142,9 @@ class Refinement:
         # 0.9: the recursive residual of a Krylov method drifts from the true one.
         goal = np.minimum(0.9 * rtol / size, 0.5)
         with backend_errors(f"solver '{self.probed.label}', solve"):
-            b = np.ascontiguousarray(left / size)
+            # At first it is of norm 1 already, and need not be held twice.
+            unit = (np.abs(size - 1.0) <= 1e-12).all()
+            b = np.ascontiguousarray(left if unit else left / size)
             result = self.probed.attempt(b, goal, transposed=self.transposed)
         self.iterations += result.iterations
         if np.isfinite(result.value).all():
