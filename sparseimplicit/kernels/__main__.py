@@ -63,6 +63,8 @@ def warm_up() -> float:
             csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
             _warm_batches(indptr, indices, n)
             graph.ball(indptr, indices, 0, 2)
+            graph.induced(indptr, indices, np.ones(n), np.arange(2))
+            graph.distances(indptr, indices, np.arange(1, 3))
             graph.column_counts(indptr, indices, np.arange(n))
         _warm_filters(shape)
         _warm_grids(shape)

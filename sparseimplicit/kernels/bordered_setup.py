@@ -11,8 +11,19 @@ from numba import njit, prange
 
 from . import PARALLEL_ROWS
 from .lanes import LANES
-from .transfers import lumped
-from .vectorized import load, load_even, nothing, plus, product, store
+from .transfers import ROUNDING
+from .vectorized import (
+    larger,
+    load,
+    load_even,
+    minus,
+    nothing,
+    plus,
+    product,
+    ratio,
+    store,
+    where_above,
+)
 
 # What a term is in a row: outside the grid, with a weight of 1, or with one that is stored.
 NONE: Final = 0
@@ -104,42 +115,69 @@ def _average(z, y, along, i, coarse, steps, parts, count, inner, sums, center, w
             w[start + weight * n + at] = one
 
 
+@njit(inline="always")
+def _lump(sums, diagonal, center):  # type: ignore[no-untyped-def]
+    """Do as `transfers.lumped` with 16 points; center[LANES:] holds what is called rounding."""
+    zero, total = nothing(sums), load(sums, 0)
+    others = zero
+    for to in range(LANES, sums.size, LANES):
+        found = load(sums, to)
+        positive = larger(found, zero)
+        total, found = plus(total, positive), minus(found, positive)
+        others = minus(others, found)
+        store(found, sums, to)
+    least = product(load(center, LANES), load(diagonal, 0))
+    total = where_above(total, least, total, others)  # a sum of zero is meant
+    total = where_above(total, least, total, load(diagonal, 0))
+    store(ratio(load(center, 2 * LANES), total), center, 0)
+
+
 @njit(cache=True, nogil=True)
-def _interpolate_row(c, shape, coarse, steps, odd, reach, parts, count, row, a, some, w):  # type: ignore[no-untyped-def]
-    """Work on a row of points; a (patterns, LANES), some (3, LANES); ``count`` weights a point."""
+def _interpolate_row(c, shape, coarse, steps, odd, reach, parts, count, row, room, w):  # type: ignore[no-untyped-def]
+    """Work on a row of points; room: see `_room`; ``count`` weights a point."""
     z = steps[0] * (row // coarse[1]) + odd[0]
     y = steps[1] * (row % coarse[1]) + odd[1]
     here = _start(shape, z, y)
     if here < 0:
         return
     step, points = steps[2], (shape[2] - 1 - odd[2]) // steps[2] + 1
-    sums, diagonal, center, others = a.reshape(-1), some[0], some[1], some[2]
+    center, diagonal, sums = room[: 3 * LANES], room[3 * LANES : 4 * LANES], room[4 * LANES :]
     i = 0
     while i < points:
         inner = 0 < i < points - 1 and points - 2 >= LANES
         i = min(i, points - 1 - LANES) if inner else i
-        lanes = LANES if inner else 1
-        _sum_up(c, z, y, odd[2] + step * i, shape, step, reach, inner, sums)
-        for lane in range(lanes):
-            diagonal[lane] = c[here + odd[2] + step * (i + lane)]
-        lumped(a, diagonal, center, others, lanes)
+        along = odd[2] + step * i
+        _sum_up(c, z, y, along, shape, step, reach, inner, sums)
+        if inner:
+            taken = load_even(c, here + along) if step == 2 else load(c, here + along)
+            store(taken, diagonal, 0)
+        else:
+            diagonal[0] = c[here + along]
+        _lump(sums, diagonal, center)
         _average(z, y, odd[2], i, coarse, steps, parts, count, inner, sums, center, w)
-        i += lanes
+        i += LANES if inner else 1
+
+
+@njit(cache=True, nogil=True)
+def _room(reach):  # type: ignore[no-untyped-def]
+    """Return room for 16 points: −1 / Σ, what is rounding, −1, the diagonal, the patterns."""
+    room = np.ones((reach[:, 4].max() + 5) * LANES)
+    for lane in range(LANES):
+        room[LANES + lane], room[2 * LANES + lane] = ROUNDING, -1.0
+    return room
 
 
 @njit(cache=True, nogil=True)
 def _interpolate(c, shape, coarse, steps, odd, reach, parts, count, w):  # type: ignore[no-untyped-def]
-    a, some = np.zeros((reach[:, 4].max() + 1, LANES)), np.zeros((3, LANES))
+    room = _room(reach)
     for row in range(coarse[0] * coarse[1]):
-        _interpolate_row(c, shape, coarse, steps, odd, reach, parts, count, row, a, some, w)
+        _interpolate_row(c, shape, coarse, steps, odd, reach, parts, count, row, room, w)
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _interpolate_parallel(c, shape, coarse, steps, odd, reach, parts, count, w):  # type: ignore[no-untyped-def]
-    patterns = reach[:, 4].max() + 1
     for row in prange(coarse[0] * coarse[1]):
-        a, some = np.zeros((patterns, LANES)), np.zeros((3, LANES))
-        _interpolate_row(c, shape, coarse, steps, odd, reach, parts, count, row, a, some, w)
+        _interpolate_row(c, shape, coarse, steps, odd, reach, parts, count, row, _room(reach), w)
 
 
 @njit(cache=True, nogil=True)

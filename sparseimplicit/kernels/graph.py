@@ -90,6 +90,53 @@ def _ball(indptr, indices, centre, members, starts):  # type: ignore[no-untyped-
     return found, level
 
 
+def induced(
+    indptr: NDArray[Any], indices: NDArray[Any], values: NDArray[np.float64], chosen: NDArray[Any]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """Return the CSR arrays of the rows and columns of some unknowns, sorted, renumbered."""
+    most = int((indptr[chosen + 1] - indptr[chosen]).sum())
+    start, near = np.zeros(chosen.size + 1, dtype=np.int32), np.empty(most, dtype=np.int32)
+    found = np.empty(most)
+    count = _induced(indptr, indices, values, chosen, start, near, found)
+    return start, near[:count], found[:count]
+
+
+@njit(cache=True, nogil=True)
+def _induced(indptr, indices, values, chosen, start, near, found):  # type: ignore[no-untyped-def]
+    rank = np.full(indptr.size - 1, -1, dtype=np.int32)
+    for k in range(chosen.size):
+        rank[chosen[k]] = k
+    count = 0
+    for k in range(chosen.size):
+        for place in range(indptr[chosen[k]], indptr[chosen[k] + 1]):
+            if rank[indices[place]] >= 0:
+                near[count] = rank[indices[place]]
+                found[count] = values[place]
+                count += 1
+        start[k + 1] = count
+    return count
+
+
+@njit(cache=True, nogil=True)
+def distances(indptr: Any, indices: Any, rows: Any) -> Any:
+    """Return of some rows but the first: Σ |i − j|, entries beside the diagonal, repetitions.
+
+    A row repeats where its columns are as many as those of the row before, with the same sum.
+    """
+    far, beside, repeated = 0.0, 0, 0
+    for i in rows:
+        total = np.int64(0)
+        for place in range(indptr[i], indptr[i + 1]):
+            j = np.int64(indices[place])
+            total += j
+            far += abs(j - i)
+            beside += j != i
+        for place in range(indptr[i - 1], indptr[i]):
+            total -= np.int64(indices[place])
+        repeated += total == 0 and indptr[i + 1] - indptr[i] == indptr[i] - indptr[i - 1]
+    return far, beside, repeated
+
+
 @njit(cache=True, nogil=True)
 def _permuted(indptr, indices, order, rank, near):  # type: ignore[no-untyped-def]
     n = order.size

@@ -67,6 +67,22 @@ def minus(a: Any, b: Any) -> Any:
     return a - b
 
 
+def ratio(a: Any, b: Any) -> Any:
+    """Return a / b."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # as compiled code does
+        return a / b
+
+
+def larger(a: Any, b: Any) -> Any:
+    """Return the larger one, lane by lane."""
+    return np.where(a > b, a, b)
+
+
+def where_above(a: Any, b: Any, x: Any, y: Any) -> Any:
+    """Return x where a > b, else y."""
+    return np.where(a > b, x, y)
+
+
 def nothing(a: Any) -> Any:
     """Return zeros of the kind of numbers in the array ``a``."""
     return np.zeros(LANES, a.dtype)
@@ -112,11 +128,16 @@ for _read in (load, load_even, load_odd):
         return lambda a, i: Lanes(a.dtype)
 
 
-for _combine in (product, plus, minus):
+for _combine in (product, plus, minus, ratio, larger):
 
     @type_callable(_combine)
     def _type_of_combining(_context):  # type: ignore[no-untyped-def]
         return lambda a, b: a if isinstance(a, Lanes) and a == b else None
+
+
+@type_callable(where_above)
+def _type_of_choosing(_context):  # type: ignore[no-untyped-def]
+    return lambda a, b, x, y: x
 
 
 @type_callable(load_like)
@@ -249,6 +270,22 @@ def _plus(_context, builder, _signature, arguments):  # type: ignore[no-untyped-
 @lower_builtin(minus, Lanes, Lanes)
 def _minus(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
     return builder.fsub(*arguments, flags=("contract",))
+
+
+@lower_builtin(ratio, Lanes, Lanes)
+def _ratio(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+    return builder.fdiv(*arguments)
+
+
+@lower_builtin(larger, Lanes, Lanes)
+def _larger(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+    return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
+
+
+@lower_builtin(where_above, Lanes, Lanes, Lanes, Lanes)
+def _where_above(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+    a, b, x, y = arguments
+    return builder.select(builder.fcmp_ordered(">", a, b), x, y)
 
 
 @lower_builtin(nothing, types.Array)

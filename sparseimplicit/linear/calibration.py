@@ -93,7 +93,7 @@ def _cg() -> dict[str, float]:
         times = [_fastest(lambda run=run: run._solve(b, tight)) for run in runs]  # type: ignore[misc]
         return max(times[1] - times[0], 1e-9) / (many - few)
 
-    small, middle, large = (grid_laplacian(m, m) for m in (24, 230, 700))
+    small, middle, large = (grid_laplacian(m, m) for m in (24, 230, 1100))
     overhead = seconds_an_iteration(small, 5, 25)
 
     def a_byte(operator: Operator, few: int, many: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SparseImplicitError
-from ..kernels.graph import ball
+from ..kernels.graph import ball, distances, induced
 from .operator import Operator, Structure, csr_from_parts
 from .preconditioners import AMG, Jacobi
 from .reports import Reason
@@ -128,14 +128,9 @@ def numbering_of(operator: Operator, count: int = 300) -> Numbering:
     if n < 3:
         return Numbering(0.0, 1.0)
     rows = np.random.default_rng(0).integers(1, n, count) if n > count else np.arange(1, n)
-    these, before = entries[rows], entries[rows - 1]
-    lengths = np.diff(these.indptr)
-    away = np.abs(these.indices - np.repeat(rows, lengths))
-    far = away.sum() / max(np.count_nonzero(away), 1)
-    sums = [np.diff(np.concatenate([[0], np.cumsum(part.indices, dtype=np.int64)])[part.indptr])
-            for part in (these, before)]  # fmt: skip
-    same = (lengths == np.diff(before.indptr)) & (sums[0] == sums[1])
-    return Numbering(float(min(3.0 * far / n, 1.0)), float(max(1.0 - same.mean(), 0.1)))
+    far, beside, repeated = distances(entries.indptr, entries.indices, rows)
+    scattered = min(3.0 * far / max(beside, 1) / n, 1.0)
+    return Numbering(float(scattered), float(max(1.0 - repeated / rows.size, 0.1)))
 
 
 @dataclass(frozen=True)
@@ -187,16 +182,7 @@ def _random(n: int) -> Any:
 
 def _submatrix(operator: Operator, chosen: NDArray[np.int64]) -> Operator:
     """Return the rows and columns of some unknowns, which are sorted."""
-    rank = np.full(operator.n, -1, dtype=np.int32)
-    rank[chosen] = np.arange(chosen.size)
-    rows = operator.entries[chosen]
-    columns = rank[rows.indices]
-    inside = columns >= 0
-    before = np.concatenate([[0], np.cumsum(inside)])
-    part = csr_from_parts(
-        rows.data[inside],
-        columns[inside],
-        before[rows.indptr].astype(np.int32),
-        (chosen.size, chosen.size),
-    )
+    entries = operator.entries
+    indptr, indices, values = induced(entries.indptr, entries.indices, entries.data, chosen)
+    part = csr_from_parts(values, indices, indptr, (chosen.size, chosen.size))
     return Operator(part, operator.structure)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sparseimplicit.kernels import graph
 from sparseimplicit.kernels.graph import ball, column_counts
 
 
@@ -58,3 +59,25 @@ def test_balls_are_those_of_scipys_distances():
         assert set(distance[members[starts[d] : starts[d + 1]]]) == {d}
     fewer, _ = ball(matrix.indptr, matrix.indices, 7, 20)
     np.testing.assert_array_equal(fewer, members[:20])
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("python", [False, True])
+def test_rows_and_columns_of_some_unknowns(monkeypatch, index, python):
+    if python:
+        monkeypatch.setattr(graph, "_induced", graph._induced.py_func)
+    a = sparse.random_array((40, 40), density=0.2, rng=1, format="csr")
+    chosen = np.array([0, 3, 4, 17, 39])
+    indptr, indices, values = graph.induced(
+        a.indptr.astype(index), a.indices.astype(index), a.data, chosen
+    )
+    part = sparse.csr_array((values, indices, indptr), shape=(5, 5))
+    np.testing.assert_array_equal(part.toarray(), a.toarray()[np.ix_(chosen, chosen)])
+
+
+@pytest.mark.parametrize("run", [graph.distances, graph.distances.py_func])
+def test_distances_and_rows_that_repeat(run):
+    # Two unknowns a node: rows 0 and 1, 2 and 3 have one pattern each.
+    a = sparse.csr_array(np.kron([[1, 1], [0, 1]], np.ones((2, 2))))
+    far, beside, repeated = run(a.indptr, a.indices, np.arange(1, 4))
+    assert (far, beside, repeated) == (1 + 0 + 1 + 2 + 0 + 1 + 1 + 0, 3 + 1 + 1, 2)
