@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import numpy as np
@@ -58,7 +59,8 @@ class ConjugateGradients(PreparedMethod):
         course = _Course()
 
         def attempt(value: Array, reason: Reason = Reason.CONVERGED) -> Attempt:
-            return Attempt(value, iteration, reason, course.spectrum(), tuple(course.residuals))
+            told = course.spectrum(), tuple(course.residuals), course.pace
+            return Attempt(value, iteration, reason, *told)
 
         for iteration in range(1, self._limit + 1):
             q = self._operator.apply(p, out=q)
@@ -113,17 +115,24 @@ class _Course:
 
     def __init__(self) -> None:
         self.residuals: list[float] = []
+        self._times = [time.perf_counter()]
         self._lengths: list[Array] = []
         self._turns: list[Array] = []
 
     def stepped(self, length: Array, squared_residual: float) -> None:
         self.residuals.append(squared_residual**0.5)
+        self._times.append(time.perf_counter())
         if len(self._lengths) < RITZ_STEPS:
             self._lengths.append(length)
 
     def turned(self, turn: Array) -> None:
         if len(self._turns) < RITZ_STEPS:
             self._turns.append(turn)
+
+    @property
+    def pace(self) -> float:
+        """The median of the seconds of an iteration: the first ones wait for memory."""
+        return float(np.median(np.diff(self._times))) if self.residuals else 0.0
 
     def spectrum(self) -> tuple[float, float] | None:
         """Return the smallest and the largest Ritz value; None before the first step."""

@@ -22,7 +22,7 @@ from .solvers.pardiso import Pardiso, PardisoAnalysis
 WORTH: Final = 0.85  # a method is looked into if it could take less than this part of the best
 # How many times longer an ordering takes where numbers say nothing of the neighbourhood and the
 # matrix is beyond the caches: the 5-point Laplacian of 400², shuffled against not.
-SHUFFLED: Final = {"pardiso+amd": 5.0, "pardiso": 1.9, "cholmod+amd": 3.3, "cholmod+metis": 1.3}
+SHUFFLED: Final = {"pardiso+amd": 6.5, "pardiso": 1.9, "cholmod+amd": 3.3, "cholmod+metis": 1.3}
 
 
 @dataclass(frozen=True)

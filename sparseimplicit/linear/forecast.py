@@ -146,11 +146,17 @@ class Forecast:
         count = 1.1 * course.iterations(self.rtol)
         if count <= 2.0 * part.radius or part.whole_radius <= part.radius:
             return course, count
-        for steps in (8, 32, 128, 512):  # fewer have misled
-            time_left = EFFORT * min(at_stake, self._cg_seconds(count))
-            lost = self._cg_seconds(count) > 3.0 * at_stake
-            if lost or (steps > 8 and steps * self._iteration > time_left):
+        # On the whole they grow, by up to the ratio of the radii: by its root is a guess.
+        count *= float(np.sqrt(part.whole_radius / part.radius))
+        for steps, more in ((8, 32), (32, 32), (128, 128), (512, 512)):  # fewer have misled
+            seconds = self._cg_seconds(count)
+            near = 0.3 < seconds / at_stake < 2.0
+            time_left = (2.5 if near else 1.0) * EFFORT * min(at_stake, seconds)
+            affordable = more * self._iteration < time_left
+            if (steps == 8 and not near) or (steps > 8 and not affordable):
                 break
+            if steps == 8 and affordable:
+                continue
             course = run_cg(self.operator, steps)
             if course is None or course.indefinite:
                 return course, np.inf

@@ -36,7 +36,8 @@ class Attempt:
     """What a method's `_solve` hands back, before anybody believes it.
 
     spectrum: bounds from inside, (smallest, largest), of the eigenvalues of M⁻¹A, where it has
-    met them on its way. residuals: relative, of the worst column, by its own recursion.
+    met them on its way. residuals: relative, of the worst column, by its own recursion. pace:
+    seconds of an iteration.
     """
 
     value: Array
@@ -44,6 +45,7 @@ class Attempt:
     reason: Reason = Reason.CONVERGED
     spectrum: tuple[float, float] | None = None
     residuals: tuple[float, ...] = ()
+    pace: float = 0.0
 
 
 class PreparedMethod(ABC):

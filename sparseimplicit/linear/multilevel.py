@@ -10,7 +10,7 @@ import numpy as np
 from ..kernels import PARALLEL_ROWS
 from .factorizations import WORTH, Candidate
 from .operator import Operator
-from .probe import SAMPLE, Part, try_amg, try_multigrid
+from .probe import SAMPLE, Part, numbering_of, try_amg, try_multigrid
 from .rates import Rates
 from .solvers.multigrid import Recognised
 from .stencil import StencilOperator, is_near, may_be_on_grid, stencil_of
@@ -121,7 +121,10 @@ class Multilevel:
             ("classical", "cg+amg", 1.3, self.rates.classical),
             ("aggregation", "cg+sa", 3.1, self.rates.aggregation),
         )
-        for kind, name, peak, made in kinds:
+        # Where the numbers say nothing of the neighbourhood, all that moves entries takes longer.
+        scattered = numbering_of(self.operator).scattered
+        for kind, name, peak, usual in kinds:
+            made = (1.0 + 0.5 * scattered) * usual
             least, setup = self._algebraic_at_best(made, iteration), made * nonzeros
             best = min([best, *(c.seconds for c in found if not c.at_least)])
             if least > WORTH * best or best - least < 6.0 * trial_seconds:
@@ -136,7 +139,8 @@ class Multilevel:
                 continue
             count = grown(part, trial.iterations)
             # Not by the part's seconds: of small levels, half is the interpreter's.
-            cycle = self.rates.cycle * trial.bytes / 12 * nonzeros + iteration
+            cycle = (1.0 + 0.2 * scattered) * self.rates.cycle * trial.bytes / 12 * nonzeros
+            cycle += iteration
             seconds = setup + self.solves * count * cycle
             because = (
                 f"{word}; about {count:.0f} iterations, "

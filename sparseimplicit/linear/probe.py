@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -62,12 +61,9 @@ def run_cg(operator: Operator, steps: int, rtol: float = 1e-14) -> Course | None
         method = CG(Jacobi(), max_iterations=steps).prepare(operator).method
     except SparseImplicitError:
         return None
-    b = _random(operator.n)
-    started = time.perf_counter()
-    attempt = method._solve(b, np.array([rtol]))
-    pace = (time.perf_counter() - started) / max(attempt.iterations, 1)
+    attempt = method._solve(_random(operator.n), np.array([rtol]))
     curved = attempt.reason is Reason.NEGATIVE_CURVATURE
-    return Course(attempt.residuals, attempt.spectrum, curved, pace)
+    return Course(attempt.residuals, attempt.spectrum, curved, attempt.pace)
 
 
 @dataclass(frozen=True)
