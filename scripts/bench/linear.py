@@ -138,21 +138,22 @@ PEERS = {
 }
 
 
-def methods(sample):
+def methods(structure, band):
     """Return the names to run on a matrix: ours, then those of others, suited to its structure."""
-    if sample.structure is zoo.SPD:
-        band = int(np.max(np.abs(sample.matrix.tocoo().row - sample.matrix.tocoo().col)))
+    if structure is zoo.SPD:
         return [m for m in DEFINITE if m != "banded" or band < 300] + list(PEERS)
-    symmetric = ["minres+jacobi"] if sample.structure is zoo.SYMMETRIC else []
+    symmetric = ["minres+jacobi"] if structure is zoo.SYMMETRIC else []
     return [*ANY, *symmetric, "scipy spsolve", "pypardiso"]
 
 
-def child(path, structure, nullspace, names, limit, repeats, pipe):
+def child(folder, structure, names, limit, repeats, pipe):
     """Run methods in turn up to ``repeats`` times on a stored matrix, and report on the pipe."""
     os.setsid()
     with np.errstate(all="ignore"):
-        matrix = sparse.csr_array(sparse.load_npz(path))
-        sample = zoo.Sample(matrix, structure, nullspace)
+        matrix = sparse.csr_array(sparse.load_npz(folder / "matrix.npz"))
+        nullspace = folder / "nullspace.npy"
+        modes = np.load(nullspace) if nullspace.exists() else None
+        sample = zoo.Sample(matrix, structure, modes)
         b = np.random.default_rng(0).standard_normal(matrix.shape[0])
         runs = {name: by_hand(PEERS[name]) if name in PEERS else ours(name) for name in names}
         small = zoo.Sample(zoo.diffusion((330, 330), 1.0, shift=1.0), structure)
@@ -169,11 +170,11 @@ def child(path, structure, nullspace, names, limit, repeats, pipe):
                 break
 
 
-def measure(path, sample, name, limit, patience, repeats=5):
+def measure(folder, structure, name, limit, patience, repeats=5):
     """Return the record of a method, in a process of its own; ``failed`` says why there is none."""
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (path, sample.structure, sample.near_nullspace, [name], limit, repeats, sender)
+    arguments = (folder, structure, [name], limit, repeats, sender)
     process = context.Process(target=_guarded, args=arguments)
     process.start()
     sender.close()
@@ -217,42 +218,35 @@ def _guarded(*arguments):
 
 
 def one(name, folder, patience):
-    """Measure everything on one matrix; return a record a method."""
-    path = folder / "matrix.npz"
-    # Made in another process: this one must not have started threads when it forks.
+    """Measure everything on one matrix; return its facts and a record a method."""
+    # Made in another process: this one must have no threads and hold no memory when it forks.
     context = get_context("spawn")
-    making = context.Process(target=_make, args=(name, path, folder / "nullspace.npy"))
+    making = context.Process(target=_make, args=(name, folder))
     making.start()
     making.join()
-    nullspace = folder / "nullspace.npy"
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     structure = STRUCTURES.get(name, zoo.SPD)
-    sample = zoo.Sample(
-        sparse.csr_array(sparse.load_npz(path)),
-        structure,
-        np.load(nullspace) if nullspace.exists() else None,
-    )
-    nullspace.unlink(missing_ok=True)
-    records = {"auto": measure(path, sample, "auto", math.inf, 120.0)}
+    records = {"auto": measure(folder, structure, "auto", math.inf, 120.0)}
     if "times" not in records["auto"]:
-        return sample, records
+        return facts, records
     typical = float(np.median(records["auto"]["times"]))
-    for method in methods(sample):
+    for method in methods(structure, facts["band"]):
         # The first run may wait for memory that the machine has to find.
         allowed = max(patience, 3.0) * typical + 1.0
-        records[method] = measure(path, sample, method, patience * typical, allowed)
+        records[method] = measure(folder, structure, method, patience * typical, allowed)
     single = [name for name in records if name != "auto" and "times" in records[name]]
     if single:  # what is compared, once more in turn: the machine may be another by now
         best = min(single, key=lambda name: np.median(records[name]["times"]))
-        for name, times in in_turn(path, sample, ["auto", best]).items():
+        for name, times in in_turn(folder, structure, ["auto", best]).items():
             records[name]["times"] = times
-    return sample, records
+    return facts, records
 
 
-def in_turn(path, sample, names, repeats=7):
+def in_turn(folder, structure, names, repeats=7):
     """Return the seconds of methods that one process runs in turn, by name, the first left out."""
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (path, sample.structure, sample.near_nullspace, names, math.inf, repeats, sender)
+    arguments = (folder, structure, names, math.inf, repeats, sender)
     process = context.Process(target=_guarded, args=arguments)
     process.start()
     sender.close()
@@ -265,14 +259,18 @@ def in_turn(path, sample, names, repeats=7):
 STRUCTURES = {"convection 512²": zoo.GENERAL, "saddle 2·160²": zoo.SYMMETRIC}
 
 
-def _make(name, path, nullspace):
+def _make(name, folder):
     sample = zoo.ZOO[name]()
-    sparse.save_npz(path, sample.matrix, compressed=False)
+    sparse.save_npz(folder / "matrix.npz", sample.matrix, compressed=False)
+    (folder / "nullspace.npy").unlink(missing_ok=True)
     if sample.near_nullspace is not None:
-        np.save(nullspace, sample.near_nullspace)
+        np.save(folder / "nullspace.npy", sample.near_nullspace)
+    places = sample.matrix.tocoo()
+    facts = {"n": sample.matrix.shape[0], "band": int(np.abs(places.row - places.col).max())}
+    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def report(name, sample, records):
+def report(name, facts, records):
     """Print one matrix: auto, the best single solver, and all others."""
     auto = records["auto"]
     if "times" not in auto:
@@ -290,7 +288,7 @@ def report(name, sample, records):
     fits = f"{auto['predicted_bytes'] / max(auto['bytes'], 1):4.2f}" if large else "small"
     alone = single.get(auto["solver"], typical)  # the plan's analysis is part of the solver's work
     print(
-        f"{name:<18} {sample.matrix.shape[0]:>8} {typical:8.3f} s by {auto['solver']:<12} "
+        f"{name:<18} {facts['n']:>8} {typical:8.3f} s by {auto['solver']:<12} "
         f"best {best:<13} {single[best]:8.3f} s  ratio {ratio:5.2f}  planning "
         f"{auto['planning']:6.3f} s  predicted/measured: time "
         f"{auto['predicted_seconds'] / alone:4.2f}, memory {fits}"
@@ -395,9 +393,9 @@ def main():
         for name in zoo.ZOO:
             if wanted and not any(part in name for part in wanted):
                 continue
-            sample, records = one(name, Path(folder), options.patience)
+            facts, records = one(name, Path(folder), options.patience)
             everything[name] = records
-            ratios.append(report(name, sample, records))
+            ratios.append(report(name, facts, records))
     good = [ratio for ratio in ratios if ratio is not None]
     print(
         f"auto against the best single solver: geometric mean {np.exp(np.mean(np.log(good))):.2f}, "

@@ -21,8 +21,8 @@ from .solvers.pardiso import Pardiso, PardisoAnalysis
 
 WORTH: Final = 0.85  # a method is looked into if it could take less than this part of the best
 # How many times longer an ordering takes where numbers say nothing of the neighbourhood and the
-# matrix is beyond the caches: the 5-point Laplacian of 400², shuffled against not.
-SHUFFLED: Final = {"pardiso+amd": 6.5, "pardiso": 1.9, "cholmod+amd": 3.3, "cholmod+metis": 1.3}
+# matrix is beyond the caches: a Delaunay mesh of 2·10⁵ points numbered at random.
+SHUFFLED: Final = {"pardiso+amd": 8.0, "pardiso": 3.0, "cholmod+amd": 4.0, "cholmod+metis": 1.5}
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ class Forecast:
             return course, count
         # On the whole they grow, by up to the ratio of the radii: by its root is a guess.
         count *= float(np.sqrt(part.whole_radius / part.radius))
-        for steps, more in ((8, 32), (32, 32), (128, 128), (512, 512)):  # fewer have misled
+        for steps, more in ((8, 28), (28, 28), (112, 112), (448, 448)):  # fewer have misled
             seconds = self._cg_seconds(count)
             near = 0.3 < seconds / at_stake < 2.0
             time_left = (2.5 if near else 1.0) * EFFORT * min(at_stake, seconds)

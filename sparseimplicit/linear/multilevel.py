@@ -124,7 +124,7 @@ class Multilevel:
         # Where the numbers say nothing of the neighbourhood, all that moves entries takes longer.
         scattered = numbering_of(self.operator).scattered
         for kind, name, peak, usual in kinds:
-            made = (1.0 + 0.5 * scattered) * usual
+            made = (1.0 + 0.6 * scattered) * usual
             least, setup = self._algebraic_at_best(made, iteration), made * nonzeros
             best = min([best, *(c.seconds for c in found if not c.at_least)])
             if least > WORTH * best or best - least < 6.0 * trial_seconds:
@@ -139,7 +139,7 @@ class Multilevel:
                 continue
             count = grown(part, trial.iterations)
             # Not by the part's seconds: of small levels, half is the interpreter's.
-            cycle = (1.0 + 0.2 * scattered) * self.rates.cycle * trial.bytes / 12 * nonzeros
+            cycle = (1.0 + 0.4 * scattered) * self.rates.cycle * trial.bytes / 12 * nonzeros
             cycle += iteration
             seconds = setup + self.solves * count * cycle
             because = (
