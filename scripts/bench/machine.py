@@ -1,4 +1,7 @@
-"""What a benchmark says of the machine it ran on: cores, load, memory bandwidth, noise."""
+"""What a benchmark says of the machine it ran on: cores, load, memory bandwidth, noise.
+
+python scripts/bench/machine.py     the same, and what memory costs that was given back
+"""
 
 import os
 import sys
@@ -55,3 +58,20 @@ def _seconds(work):
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def give_and_take(megabytes=400, seconds=6.0):
+    """Return the milliseconds a MiB to touch memory given back just now, and some time ago."""
+
+    def touch():
+        np.empty(megabytes * 131072)[::512] = 1.0  # one number a page
+
+    touch()
+    at_once = _seconds(touch)
+    time.sleep(seconds)
+    return 1e3 * at_once / megabytes, 1e3 * _seconds(touch) / megabytes
+
+
+if __name__ == "__main__":
+    print(describe())
+    print("{:.2f} ms a MiB given back just now, {:.2f} after six seconds".format(*give_and_take()))
