@@ -77,6 +77,8 @@ class Hierarchy(PreparedPreconditioner):
             bordered=stencil.bordered,
             lean=lean,
         )
+        if lean:  # what the set-up alone has needed is not to be held beside
+            self.analysis.clear()
         self.bytes_estimate = sum(level.bytes for level in self.levels)
 
     def apply(self, r: Array) -> Array:

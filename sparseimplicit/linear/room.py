@@ -26,6 +26,12 @@ class Room:
         self._free: dict[tuple[int, Any], list[NDArray[Any]]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def free(self) -> int:
+        """Bytes that are held for the next hierarchy."""
+        with self._lock:
+            return sum(array.nbytes for arrays in self._free.values() for array in arrays)
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return an array with any content."""
         size = int(np.prod(shape))
@@ -41,6 +47,11 @@ class Room:
         with self._lock:
             for array in arrays:
                 self._free.setdefault((array.size, array.dtype), []).append(array)
+
+    def clear(self) -> None:
+        """Hold nothing that is free, where memory counts for more than time."""
+        with self._lock:
+            self._free.clear()
 
 
 class Lease:

@@ -163,6 +163,7 @@ def test_a_lean_hierarchy_holds_less_and_answers_the_same(monkeypatch):
     assert x.report.iterations == y.report.iterations
     np.testing.assert_allclose(x.value, y.value, rtol=1e-6, atol=1e-7 * abs(x.value).max())
     assert lean.report.bytes_estimate < 0.85 * rich.report.bytes_estimate
+    assert (lean.analysis.free == 0, rich.analysis.free > 0) == (True, True)
 
 
 def test_a_lean_hierarchy_is_made_where_memory_is_short(monkeypatch):
