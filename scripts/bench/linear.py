@@ -1,6 +1,6 @@
 """Measure ``auto`` against every single solver of ours and of others, over a zoo of matrices.
 
-    python scripts/bench/linear.py                     all of it, about 20 minutes
+    python scripts/bench/linear.py                     all of it, about 35 minutes
     python scripts/bench/linear.py --only hard,3-D     matrices whose names contain one of these
     python scripts/bench/linear.py --sequences         20 neighbouring matrices, reused or not
     python scripts/bench/linear.py --sequences --only 3-D
@@ -250,8 +250,13 @@ def in_turn(folder, structure, names, repeats=7):
     process = context.Process(target=_guarded, args=arguments)
     process.start()
     sender.close()
-    receiver.recv()
-    found = [receiver.recv()["seconds"] for _ in range(repeats * len(names))]
+    found = []
+    with contextlib.suppress(EOFError):
+        while True:
+            message = receiver.recv()
+            if isinstance(message, dict) and "failed" in message:
+                raise RuntimeError(f"{' and '.join(names)} in turn: {message['failed']}")
+            found += [message["seconds"]] if message != "ready" else []
     process.join()
     return {name: found[k :: len(names)][1:] for k, name in enumerate(names)}
 

@@ -44,9 +44,9 @@ def describe():
 def keep_memory():
     """Start this program again with an allocator that gives no memory back to the system.
 
-    A virtual machine may hand freed memory to its host after some seconds, and needs up to 3 ms a
-    MiB to get it again: whichever method comes next would pay for the last one. Glibc reads the
-    settings when a process starts.
+    A virtual machine may hand freed memory to its host after some seconds, and needs long to get
+    it again, see `give_and_take`: whichever method comes next would pay for the last one. Glibc
+    reads the settings when a process starts.
     """
     settings = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
     if not settings.items() <= os.environ.items():

@@ -1,9 +1,8 @@
 """`LANES` numbers side by side as one value in compiled code: loads, products, stores.
 
 numba leaves it to LLVM to find vectors in loops, which gives up where loops are short or many
-arrays might overlap: a 27-point product on rows of 50 points took 20 ns a point so, and takes 2
-with the vectors written out. The bodies say what is done, and are what tests compare with; compiled
-code does the same in registers. Indices are not checked.
+arrays might overlap, as with 27 points on short rows. The bodies say what is done, and are what
+tests compare with; compiled code does the same in registers. Indices are not checked.
 """
 
 # mypy: disable-error-code="no-untyped-call"

@@ -1,7 +1,7 @@
 """Room for hierarchies: the arrays of one that is gone serve the next, of a neighbouring matrix.
 
-Memory that a process has given back costs it more to get again than a hierarchy costs to make: up
-to 3 ms a MiB where the machine is virtual and gave it back, too.
+Memory that a process has given back can cost it more to get again than a hierarchy costs to make:
+2.5 ms a MiB on a virtual machine that gave it back, too (`scripts/bench/machine.py`).
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ class Room:
     def __init__(self) -> None:
         self.made = 0
         self._free: dict[tuple[int, Any], list[NDArray[Any]]] = {}
-        self._lock = threading.Lock()
+        # A collection of garbage may end a lease while this thread is in here.
+        self._lock = threading.RLock()
 
     @property
     def free(self) -> int:
         """Bytes that are held for the next hierarchy."""
         with self._lock:
-            return sum(array.nbytes for arrays in self._free.values() for array in arrays)
+            return sum(array.nbytes for arrays in list(self._free.values()) for array in arrays)
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return an array with any content."""
