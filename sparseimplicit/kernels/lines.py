@@ -18,7 +18,7 @@ from numba import njit, prange
 
 from . import PARALLEL_ROWS
 from .lanes import LANES, eliminate
-from .vectorized import gather, scatter, scatter_add
+from .transposed import gather, scatter, scatter_add
 
 TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this

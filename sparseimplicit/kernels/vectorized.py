@@ -87,24 +87,6 @@ def nothing(a: Any) -> Any:
     return np.zeros(LANES, a.dtype)
 
 
-def gather(r: Any, starts: Any, line: int, at: int, t: Any, to: int, step: int) -> None:
-    """t[to + k step + v] = r[starts[line, v] + at + k] for all v and k below `LANES`."""
-    for k in range(LANES):
-        t[to + k * step : to + k * step + LANES] = r[starts[line] + at + k]
-
-
-def scatter(t: Any, to: int, step: int, x: Any, starts: Any, line: int, at: int) -> None:
-    """x[starts[line, v] + at + k] = t[to + k step + v] for all v and k below `LANES`."""
-    for k in range(LANES):
-        x[starts[line] + at + k] = t[to + k * step : to + k * step + LANES]
-
-
-def scatter_add(t: Any, to: int, step: int, x: Any, starts: Any, line: int, at: int) -> None:
-    """x[starts[line, v] + at + k] += t[to + k step + v] for all v and k below `LANES`."""
-    for k in range(LANES):
-        x[starts[line] + at + k] += t[to + k * step : to + k * step + LANES]
-
-
 class Lanes(types.Type):
     """The type of such a value."""
 
@@ -159,40 +141,28 @@ def _type_of_storing_pairs(_context):  # type: ignore[no-untyped-def]
     return lambda even, odd, a, i: types.none
 
 
-@type_callable(gather)
-def _type_of_gathering(_context):  # type: ignore[no-untyped-def]
-    return lambda r, starts, line, at, t, to, step: types.none
+def _pointers(context, builder, kinds, arguments, array, further=LANES):  # type: ignore[no-untyped-def]
+    """Return pointers to the vectors that begin at an index and some further, and their align.
 
-
-for _write in (scatter, scatter_add):
-
-    @type_callable(_write)
-    def _type_of_scattering(_context):  # type: ignore[no-untyped-def]
-        return lambda t, to, step, x, starts, line, at: types.none
-
-
-def _pointers(context, builder, kind, array, index_type, index, further=LANES):  # type: ignore[no-untyped-def]
-    """Return pointers to the vectors that begin at an index and some further, and their align."""
-    data = context.make_array(kind)(context, builder, array).data
-    number = context.get_data_type(kind.dtype)
-    vector = ir.VectorType(number, LANES)
-    at = context.cast(builder, index, index_type, types.intp)
+    array : the place of the array among the arguments; the index follows it.
+    """
+    data = context.make_array(kinds[array])(context, builder, arguments[array]).data
+    vector = ir.VectorType(context.get_data_type(kinds[array].dtype), LANES)
+    at = context.cast(builder, arguments[array + 1], kinds[array + 1], types.intp)
     first = builder.gep(data, [at])
     second = builder.gep(first, [ir.Constant(at.type, further)])
     both = [builder.bitcast(place, vector.as_pointer()) for place in (first, second)]
-    return both, kind.dtype.bitwidth // 8
+    return both, kinds[array].dtype.bitwidth // 8
 
 
-def _mask(places):  # type: ignore[no-untyped-def]
+def mask(places):  # type: ignore[no-untyped-def]
+    """Return which lanes of two vectors a shuffle takes."""
     return ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
 
 
 @lower_builtin(load, types.Array, types.Integer)
 def _load(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-    kinds = signature.args
-    (place, _), align = _pointers(
-        context, builder, kinds[0], arguments[0], kinds[1], arguments[1]
-    )  # fmt: skip
+    (place, _), align = _pointers(context, builder, signature.args, arguments, 0)
     return builder.load(place, align=align)
 
 
@@ -208,9 +178,7 @@ def _converted(context, builder, value, kind, wanted):  # type: ignore[no-untype
 @lower_builtin(load_like, types.Array, types.Integer, types.Array)
 def _load_like(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     kinds = signature.args
-    (place, _), align = _pointers(
-        context, builder, kinds[0], arguments[0], kinds[1], arguments[1]
-    )  # fmt: skip
+    (place, _), align = _pointers(context, builder, kinds, arguments, 0)
     value = builder.load(place, align=align)
     return _converted(context, builder, value, kinds[0].dtype, kinds[2].dtype)
 
@@ -218,12 +186,9 @@ def _load_like(context, builder, signature, arguments):  # type: ignore[no-untyp
 def _lower_every_other(function, places, further):  # type: ignore[no-untyped-def]
     @lower_builtin(function, types.Array, types.Integer)
     def _load_every_other(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        kinds = signature.args
-        both, align = _pointers(
-            context, builder, kinds[0], arguments[0], kinds[1], arguments[1], further
-        )  # fmt: skip
+        both, align = _pointers(context, builder, signature.args, arguments, 0, further)
         low, high = (builder.load(place, align=align) for place in both)
-        return builder.shuffle_vector(low, high, _mask(places))
+        return builder.shuffle_vector(low, high, mask(places))
 
 
 _lower_every_other(load_even, EVEN, LANES - 1)
@@ -233,9 +198,7 @@ _lower_every_other(load_odd, ODD, LANES)
 @lower_builtin(store, Lanes, types.Array, types.Integer)
 def _store(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     kinds = signature.args
-    (place, _), align = _pointers(
-        context, builder, kinds[1], arguments[1], kinds[2], arguments[2]
-    )  # fmt: skip
+    (place, _), align = _pointers(context, builder, kinds, arguments, 1)
     value = _converted(context, builder, arguments[0], kinds[0].dtype, kinds[1].dtype)
     builder.store(value, place, align=align)
     return context.get_dummy_value()
@@ -244,36 +207,26 @@ def _store(context, builder, signature, arguments):  # type: ignore[no-untyped-d
 @lower_builtin(store_pairs, Lanes, Lanes, types.Array, types.Integer)
 def _store_pairs(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     kinds = signature.args
-    both, align = _pointers(
-        context, builder, kinds[2], arguments[2], kinds[3], arguments[3]
-    )  # fmt: skip
+    both, align = _pointers(context, builder, kinds, arguments, 2)
     half = LANES // 2
     for place, start in zip(both, (0, half), strict=True):
         mixed = [lane + side for lane in range(start, start + half) for side in (0, LANES)]
-        pairs = builder.shuffle_vector(arguments[0], arguments[1], _mask(mixed))
+        pairs = builder.shuffle_vector(arguments[0], arguments[1], mask(mixed))
         value = _converted(context, builder, pairs, kinds[0].dtype, kinds[2].dtype)
         builder.store(value, place, align=align)
     return context.get_dummy_value()
 
 
-@lower_builtin(product, Lanes, Lanes)
-def _product(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
-    return builder.fmul(*arguments, flags=("contract",))
+def _lower_arithmetic(function, name, *flags):  # type: ignore[no-untyped-def]
+    @lower_builtin(function, Lanes, Lanes)
+    def _arithmetic(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return getattr(builder, name)(*arguments, flags=flags)
 
 
-@lower_builtin(plus, Lanes, Lanes)
-def _plus(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
-    return builder.fadd(*arguments, flags=("contract",))
-
-
-@lower_builtin(minus, Lanes, Lanes)
-def _minus(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
-    return builder.fsub(*arguments, flags=("contract",))
-
-
-@lower_builtin(ratio, Lanes, Lanes)
-def _ratio(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
-    return builder.fdiv(*arguments)
+_lower_arithmetic(product, "fmul", "contract")
+_lower_arithmetic(plus, "fadd", "contract")
+_lower_arithmetic(minus, "fsub", "contract")
+_lower_arithmetic(ratio, "fdiv")
 
 
 @lower_builtin(larger, Lanes, Lanes)
@@ -291,73 +244,3 @@ def _where_above(_context, builder, _signature, arguments):  # type: ignore[no-u
 def _nothing(context, _builder, signature, _arguments):  # type: ignore[no-untyped-def]
     vector = context.get_value_type(signature.return_type)
     return ir.Constant(vector, [0.0] * LANES)
-
-
-def _transposed(builder, rows):  # type: ignore[no-untyped-def]
-    """Return `LANES` vectors, the k-th of the k-th lanes: halves, quarters, … are exchanged."""
-    rows, half = list(rows), LANES // 2
-    while half:
-        low = [v if not v & half else v - half + LANES for v in range(LANES)]
-        high = [v + half if not v & half else v + LANES for v in range(LANES)]
-        for k in range(LANES):
-            if not k & half:
-                a, b = rows[k], rows[k + half]
-                rows[k] = builder.shuffle_vector(a, b, _mask(low))
-                rows[k + half] = builder.shuffle_vector(a, b, _mask(high))
-        half //= 2
-    return rows
-
-
-def _block(context, builder, kinds, arguments, names):  # type: ignore[no-untyped-def]
-    """Return pointers to the pieces of `LANES` grid lines, and to as many vectors of t."""
-    value, kind = dict(zip(names, arguments, strict=True)), dict(zip(names, kinds, strict=True))
-
-    def whole(name):  # type: ignore[no-untyped-def]
-        return context.cast(builder, value[name], kind[name], types.intp)
-
-    def data(name):  # type: ignore[no-untyped-def]
-        return context.make_array(kind[name])(context, builder, value[name]).data
-
-    vector = ir.VectorType(context.get_data_type(kind["t"].dtype), LANES)
-    lanes = ir.Constant(whole("at").type, LANES)
-    starts = builder.gep(data("starts"), [builder.mul(whole("line"), lanes)])
-    pieces, vectors, place = [], [], whole("to")
-    for v in range(LANES):
-        start = builder.load(builder.gep(starts, [ir.Constant(lanes.type, v)]))
-        piece = builder.gep(data("grid"), [builder.add(start, whole("at"))])
-        pieces.append(builder.bitcast(piece, vector.as_pointer()))
-        vectors.append(builder.bitcast(builder.gep(data("t"), [place]), vector.as_pointer()))
-        place = builder.add(place, whole("step"))
-    return pieces, vectors, kind["t"].dtype.bitwidth // 8
-
-
-@lower_builtin(
-    gather, types.Array, types.Array, types.Integer, types.Integer, types.Array, types.Integer,
-    types.Integer,
-)  # fmt: skip
-def _gather(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-    names = ("grid", "starts", "line", "at", "t", "to", "step")
-    pieces, vectors, align = _block(context, builder, signature.args, arguments, names)
-    rows = _transposed(builder, [builder.load(piece, align=align) for piece in pieces])
-    for row, place in zip(rows, vectors, strict=True):
-        builder.store(row, place, align=align)
-    return context.get_dummy_value()
-
-
-def _lower_scatter(function, *, add):  # type: ignore[no-untyped-def]
-    @lower_builtin(
-        function, types.Array, types.Integer, types.Integer, types.Array, types.Array,
-        types.Integer, types.Integer,
-    )  # fmt: skip
-    def _scatter(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        names = ("t", "to", "step", "grid", "starts", "line", "at")
-        pieces, vectors, align = _block(context, builder, signature.args, arguments, names)
-        rows = _transposed(builder, [builder.load(place, align=align) for place in vectors])
-        for row, piece in zip(rows, pieces, strict=True):
-            total = builder.fadd(row, builder.load(piece, align=align)) if add else row
-            builder.store(total, piece, align=align)
-        return context.get_dummy_value()
-
-
-_lower_scatter(scatter, add=False)
-_lower_scatter(scatter_add, add=True)

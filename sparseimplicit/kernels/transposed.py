@@ -1,0 +1,114 @@
+"""Blocks of `LANES` × `LANES` numbers between lines of a grid and lanes, transposed in registers.
+
+As in `vectorized`, the bodies say what is done, and compiled code does the same.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import lower_builtin, type_callable
+
+from .lanes import LANES
+from .vectorized import mask
+
+
+def gather(r: Any, starts: Any, line: int, at: int, t: Any, to: int, step: int) -> None:
+    """t[to + k step + v] = r[starts[line, v] + at + k] for all v and k below `LANES`."""
+    for k in range(LANES):
+        t[to + k * step : to + k * step + LANES] = r[starts[line] + at + k]
+
+
+def scatter(t: Any, to: int, step: int, x: Any, starts: Any, line: int, at: int) -> None:
+    """x[starts[line, v] + at + k] = t[to + k step + v] for all v and k below `LANES`."""
+    for k in range(LANES):
+        x[starts[line] + at + k] = t[to + k * step : to + k * step + LANES]
+
+
+def scatter_add(t: Any, to: int, step: int, x: Any, starts: Any, line: int, at: int) -> None:
+    """x[starts[line, v] + at + k] += t[to + k step + v] for all v and k below `LANES`."""
+    for k in range(LANES):
+        x[starts[line] + at + k] += t[to + k * step : to + k * step + LANES]
+
+
+@type_callable(gather)
+def _type_of_gathering(_context):  # type: ignore[no-untyped-def]
+    return lambda r, starts, line, at, t, to, step: types.none
+
+
+for _write in (scatter, scatter_add):
+
+    @type_callable(_write)
+    def _type_of_scattering(_context):  # type: ignore[no-untyped-def]
+        return lambda t, to, step, x, starts, line, at: types.none
+
+
+def _transposed(builder, rows):  # type: ignore[no-untyped-def]
+    """Return `LANES` vectors, the k-th of the k-th lanes: halves, quarters, … are exchanged."""
+    rows, half = list(rows), LANES // 2
+    while half:
+        low = [v if not v & half else v - half + LANES for v in range(LANES)]
+        high = [v + half if not v & half else v + LANES for v in range(LANES)]
+        for k in range(LANES):
+            if not k & half:
+                a, b = rows[k], rows[k + half]
+                rows[k] = builder.shuffle_vector(a, b, mask(low))
+                rows[k + half] = builder.shuffle_vector(a, b, mask(high))
+        half //= 2
+    return rows
+
+
+def _block(context, builder, kinds, arguments, names):  # type: ignore[no-untyped-def]
+    """Return pointers to the pieces of `LANES` grid lines, and to as many vectors of t."""
+    value, kind = dict(zip(names, arguments, strict=True)), dict(zip(names, kinds, strict=True))
+
+    def whole(name):  # type: ignore[no-untyped-def]
+        return context.cast(builder, value[name], kind[name], types.intp)
+
+    def data(name):  # type: ignore[no-untyped-def]
+        return context.make_array(kind[name])(context, builder, value[name]).data
+
+    vector = ir.VectorType(context.get_data_type(kind["t"].dtype), LANES)
+    lanes = ir.Constant(whole("at").type, LANES)
+    starts = builder.gep(data("starts"), [builder.mul(whole("line"), lanes)])
+    pieces, vectors, place = [], [], whole("to")
+    for v in range(LANES):
+        start = builder.load(builder.gep(starts, [ir.Constant(lanes.type, v)]))
+        piece = builder.gep(data("grid"), [builder.add(start, whole("at"))])
+        pieces.append(builder.bitcast(piece, vector.as_pointer()))
+        vectors.append(builder.bitcast(builder.gep(data("t"), [place]), vector.as_pointer()))
+        place = builder.add(place, whole("step"))
+    return pieces, vectors, kind["t"].dtype.bitwidth // 8
+
+
+@lower_builtin(
+    gather, types.Array, types.Array, types.Integer, types.Integer, types.Array, types.Integer,
+    types.Integer,
+)  # fmt: skip
+def _gather(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    names = ("grid", "starts", "line", "at", "t", "to", "step")
+    pieces, vectors, align = _block(context, builder, signature.args, arguments, names)
+    rows = _transposed(builder, [builder.load(piece, align=align) for piece in pieces])
+    for row, place in zip(rows, vectors, strict=True):
+        builder.store(row, place, align=align)
+    return context.get_dummy_value()
+
+
+def _lower_scatter(function, *, add):  # type: ignore[no-untyped-def]
+    @lower_builtin(
+        function, types.Array, types.Integer, types.Integer, types.Array, types.Array,
+        types.Integer, types.Integer,
+    )  # fmt: skip
+    def _scatter(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        names = ("t", "to", "step", "grid", "starts", "line", "at")
+        pieces, vectors, align = _block(context, builder, signature.args, arguments, names)
+        rows = _transposed(builder, [builder.load(place, align=align) for place in vectors])
+        for row, piece in zip(rows, pieces, strict=True):
+            total = builder.fadd(row, builder.load(piece, align=align)) if add else row
+            builder.store(total, piece, align=align)
+        return context.get_dummy_value()
+
+
+_lower_scatter(scatter, add=False)
+_lower_scatter(scatter_add, add=True)
