@@ -12,6 +12,7 @@ from sparseimplicit.kernels import (
     lines,
     stencil,
     transfers,
+    transposed,
     vectorized,
 )
 from sparseimplicit.linear.grids import half_offsets, tiling, transfer
@@ -204,6 +205,37 @@ def test_compiled_vectors_do_what_their_bodies_say(dtype):
     assert np.count_nonzero(results[0][0]) == 3 * lanes.LANES
     for plain, compiled in zip(*results, strict=True):
         np.testing.assert_allclose(compiled, plain, rtol=1e-5)
+
+
+@numba.njit
+def _by_choice(a, b, out):
+    x, y, zero = vectorized.load(a, 0), vectorized.load(b, 0), vectorized.nothing(a)
+    vectorized.store(vectorized.larger(x, y), out, 0)
+    vectorized.store(vectorized.where_above(x, zero, vectorized.ratio(y, x), y), out, lanes.LANES)
+
+
+@numba.njit
+def _by_blocks(r, starts, out, t):
+    transposed.gather(r, starts, 1, 2, t, 3, 20)
+    transposed.scatter(t, 3, 20, out, starts, 0, 1)
+    transposed.scatter_add(t, 3, 20, out, starts, 1, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_choices_and_blocks_do_what_their_bodies_say(dtype):
+    n = lanes.LANES
+    a, b = np.random.default_rng(1).standard_normal((2, n)).astype(dtype)
+    r = np.random.default_rng(2).standard_normal(40 * n).astype(dtype)
+    starts = np.stack([np.arange(n) * 2 * n, np.arange(n)[::-1] * 2 * n + 3])
+    results = []
+    for form in ("py_func", None):
+        chosen, out, t = np.zeros(2 * n, dtype), np.zeros(40 * n, dtype), np.zeros(25 * n, dtype)
+        (_by_choice.py_func if form else _by_choice)(a, b, chosen)
+        (_by_blocks.py_func if form else _by_blocks)(r, starts, out, t)
+        results.append((chosen, out, t))
+    assert np.count_nonzero(results[0][2]) == n * n
+    for plain, compiled in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-6)
 
 
 @pytest.mark.parametrize("form", [0, 1, 2], ids=["serial", "parallel", "python"])
