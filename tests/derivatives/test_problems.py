@@ -1,0 +1,125 @@
+"""Local terms against derivatives written by hand, for every problem of the bank."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import sparseimplicit as si
+from sparseimplicit.imaging import total_variation
+from tests.reference.case import directional, error
+from tests.reference.image_terms import image
+from tests.reference.terms import CASES
+
+TOLERANCE = 1e-14
+terms_are_there = pytest.mark.skipif(
+    not hasattr(si, "term"), reason="this build of sparseimplicit has no local terms"
+)
+
+
+@pytest.fixture(params=CASES, scope="module")
+def case(request):
+    return CASES[request.param]()
+
+
+def directions(case, seed=7):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(case.x.size), rng.standard_normal(case.y.size)
+
+
+# The references themselves: each derivative is the complex step of the one before.
+
+
+def test_reference_first_derivative(case):
+    if case.objective is None:
+        pytest.skip("a root problem has no objective")
+    _, v = directions(case)
+    slope = directional(lambda y: case.objective(case.x, y), case.y, v)
+    assert slope == pytest.approx(case.first(case.x, case.y) @ v, rel=1e-12, abs=1e-12)
+
+
+def test_reference_second_derivative(case):
+    _, v = directions(case)
+    exact = directional(lambda y: case.first(case.x, y), case.y, v)
+    assert error(case.second(case.x, case.y) @ v, exact) < 1e-13
+
+
+def test_reference_cross_derivative(case):
+    u, _ = directions(case)
+    exact = directional(lambda x: case.first(x, case.y), case.x, u)
+    assert error(case.cross(case.x, case.y) @ u, exact) < 1e-13
+
+
+# The terms against the references.
+
+
+@terms_are_there
+def test_objective_and_first_derivative(case):
+    problem = case.make()
+    first = problem.gradient if case.objective else problem.residual
+    assert error(first(case.x, case.y), case.first(case.x, case.y)) < TOLERANCE
+    if case.objective:
+        exact = case.objective(case.x, case.y)
+        assert problem.objective(case.x, case.y) == pytest.approx(exact, rel=TOLERANCE)
+
+
+@terms_are_there
+def test_second_derivative(case):
+    problem = case.make()
+    second = (problem.hessian if case.objective else problem.state_jacobian)(case.x, case.y)
+    assert sparse.issparse(second)
+    assert second.has_canonical_format
+    assert error(second, case.second(case.x, case.y)) < TOLERANCE
+
+
+@terms_are_there
+def test_cross_derivative(case):
+    """Products from both sides: B ẋ, and Bᵀ λ as the adjoint needs it."""
+    problem = case.make()
+    cross = (problem.cross_hessian if case.objective else problem.parameter_jacobian)(
+        case.x, case.y
+    )
+    exact = case.cross(case.x, case.y).toarray()
+    scale = np.max(np.abs(exact))
+    for unit in np.eye(case.x.size)[:: 1 + case.x.size // 20]:
+        assert np.max(np.abs(cross @ unit - exact @ unit)) < TOLERANCE * scale
+    for unit in np.eye(case.y.size)[:: 1 + case.y.size // 20]:
+        assert np.max(np.abs(cross.T @ unit - exact.T @ unit)) < TOLERANCE * scale
+
+
+@terms_are_there
+def test_hessian_products_and_their_derivatives(case):
+    """H v; and d/dε H(y + ε v) w, by the complex step of the Hessian by hand."""
+    if case.objective is None:
+        pytest.skip("a root problem has no Hessian")
+    problem = case.make()
+    _, v = directions(case)
+    _, w = directions(case, seed=8)
+    exact = case.second(case.x, case.y) @ v
+    assert error(problem.hessian_product(case.x, case.y, v), exact) < TOLERANCE
+    exact = directional(lambda y: case.second(case.x, y), case.y, v) @ w
+    assert error(problem.third(case.x, case.y, v, w), exact) < TOLERANCE
+
+
+@terms_are_there
+@pytest.mark.parametrize("weight_map", [False, True])
+def test_the_hand_written_model(weight_map):
+    """Terms and kernels written by hand agree in values and in pattern."""
+    case = CASES["TV, map" if weight_map else "TV"](shape=(17, 13), epsilon=1.0)
+    f = image((17, 13))
+    ours, hand = case.make(), total_variation(f, epsilon=1.0, weight_map=weight_map)
+    a, b = ours.hessian(case.x, case.y), hand.hessian(case.x, case.y)
+    np.testing.assert_array_equal(a.indptr, b.indptr)
+    np.testing.assert_array_equal(a.indices, b.indices)
+    assert error(a.data, b.data) < TOLERANCE
+    assert error(ours.gradient(case.x, case.y), hand.gradient(case.x, case.y)) < TOLERANCE
+
+
+@terms_are_there
+@pytest.mark.parametrize("name", ["TV, map", "P1 diffusion"])
+def test_every_matrix_shares_one_pattern(name):
+    case = CASES[name]()
+    problem = case.make()
+    second = problem.hessian if case.objective else problem.state_jacobian
+    first, again = second(case.x, case.y), second(case.x, 0.5 * case.y)
+    assert first.indices is again.indices
+    assert not np.array_equal(first.data, again.data)
