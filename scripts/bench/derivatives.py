@@ -1,0 +1,275 @@
+"""Measure local terms: errors against derivatives by hand, and the time to fill second derivatives.
+
+    python scripts/bench/derivatives.py                 all of it, some minutes
+    python scripts/bench/derivatives.py errors tv       some parts: errors tv experts elements first
+    python scripts/bench/derivatives.py tv --size 512 --repeats 9
+
+Peers take turns with ours in this process; medians of --repeats, with the fastest and the slowest.
+"first" starts processes: a problem made, and its first objective, gradient, Hessian and cross
+Hessian, with an empty cache of kernels and with one that the process before has filled. JAX is one
+of the peers where it is installed (pip install jax); its arrays are arguments, it runs in 64 bits.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax_elements
+import machine
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # the problems and their derivatives by hand are the tests'
+
+from sparseimplicit._optional import available  # noqa: E402
+from sparseimplicit.imaging import total_variation  # noqa: E402
+from tests.reference import image_terms, mesh_terms  # noqa: E402
+from tests.reference.case import error  # noqa: E402
+from tests.reference.terms import CASES  # noqa: E402
+
+
+def turns(methods, repeats):
+    """Return the seconds of each method's runs, taken in turns after one that does not count."""
+    times = {name: [] for name in methods}
+    for run in range(repeats + 1):
+        for name, work in methods.items():
+            started = time.perf_counter()
+            work()
+            if run:
+                times[name].append(time.perf_counter() - started)
+    return times
+
+
+def table(times, ours):
+    """Print a line for each method; the ratio is ours over it."""
+    base = float(np.median(times[ours]))
+    for name, seconds in times.items():
+        median = float(np.median(seconds))
+        spread = f"({1e3 * min(seconds):.2f}–{1e3 * max(seconds):.2f})"
+        print(f"  {name:<32} {1e3 * median:9.2f} ms {spread:<18} ours / this {base / median:6.2f}")
+
+
+def with_jax(methods, make):
+    """Add JAX's method where it is installed; say so where it is not."""
+    if not available("jax"):
+        print("  jax not installed: no figure for vmapped element Hessians")
+        return methods
+    import jax
+
+    run = make()
+    return methods | {f"jax {jax.__version__}, vmap + scatter": run}
+
+
+def errors():
+    """Print max|D − D_hand| / max|D_hand| of every derivative of every problem."""
+    print(f"\n{'relative errors':<26} {'g or f':>8} {'g_y':>8} {'g_yy, f_y':>9} {'g_yx, f_x':>9}")
+    worst = 0.0
+    for name, make in CASES.items():
+        case = make()
+        problem = case.make()
+        found = [error(*pair) for pair in pairs(problem, case)]
+        worst = max(worst, *found)
+        first = f"{found[0]:8.1e}" if case.objective else f"{'':8}"
+        print(f"{name:<26} {first} " + " ".join(f"{e:8.1e} " for e in found[-3:]), flush=True)
+    print(f"{'worst':<26} {worst:8.1e}")
+
+
+def pairs(problem, case):
+    """Return (ours, by hand) for each derivative; of the cross Hessian Bᵀ and B, by products."""
+    x, y = case.x, case.y
+    if case.objective:
+        yield problem.objective(x, y), case.objective(x, y)
+        first, second, cross = problem.gradient, problem.hessian, problem.cross_hessian
+    else:
+        first, second, cross = problem.residual, problem.state_jacobian, problem.parameter_jacobian
+    yield first(x, y), case.first(x, y)
+    yield second(x, y), case.second(x, y)
+    b = cross(x, y)
+    by_columns = np.stack([b @ unit for unit in np.eye(x.size)], axis=1)
+    by_rows = np.stack([b.T @ unit for unit in np.eye(y.size)])
+    exact = case.cross(x, y).toarray()
+    yield np.stack([by_columns, by_rows]), np.stack([exact, exact])
+
+
+def tv(size, repeats):
+    """Print the fill of g_yy of total variation: ours, by hand, JAX, one write of the values."""
+    shape = (size, size)
+    case = image_terms.total_variation(shape, epsilon=1.0)
+    problem, hand = case.make(), total_variation(image_terms.image(shape), epsilon=1.0)
+    h = problem.hessian(case.x, case.y)
+    far = error_of_values(h, hand.hessian(case.x, case.y))
+    print(f"\nTV {size}²: g_yy, {h.nnz} values, {h.data.nbytes / 1e6:.0f} MB")
+    print(f"  error {far:.1e} to the kernel by hand")
+    source, target = h.data.copy(), np.empty_like(h.data)
+    methods = {
+        "local terms": lambda: problem.hessian(case.x, case.y),
+        "kernel by hand": lambda: hand.hessian(case.x, case.y),
+        "the values written once": lambda: target.fill(1.0),
+        "the values copied": lambda: np.copyto(target, source),
+    }
+    number = np.arange(size * size).reshape(shape)
+    right = np.minimum(number + 1, number[:, -1:])
+    below = np.vstack([number[1:], number[-1:]])
+    index = np.stack([number.ravel(), right.ravel(), below.ravel()], axis=1)
+
+    def jax():
+        phi = lambda jnp: jax_elements.total_variation(jnp, 1.0)  # noqa: E731
+        run = jax_elements.second_derivatives(phi, index, h, np.zeros((index.shape[0], 1)))
+        values = np.asarray(run(case.x, case.y))
+        print(f"  error {np.max(np.abs(values - h.data)) / np.max(np.abs(h.data)):.1e} to jax")
+        return lambda: run(case.x, case.y)
+
+    table(turns(with_jax(methods, jax), repeats), "local terms")
+
+
+def error_of_values(ours, other):
+    """Return the relative error of two matrices of one pattern, without densifying them."""
+    if not np.array_equal(ours.indices, other.indices):
+        raise ValueError("the patterns differ")
+    return float(np.max(np.abs(ours.data - other.data)) / np.max(np.abs(other.data)))
+
+
+def sparse_error(ours, exact):
+    """Return max|ours − exact| / max|exact| of sparse matrices."""
+    return float(abs(ours - exact).max() / abs(exact).max())
+
+
+def experts(size, repeats):
+    """Print the fill of g_yy of a field of experts, 8 filters 5×5."""
+    case = image_terms.experts((size, size))
+    problem = case.make()
+    h = problem.hessian(case.x, case.y)
+    far = sparse_error(h, case.second(case.x, case.y))
+    print(f"\nexperts 8 · 5×5 at {size}²: g_yy, {h.nnz} values")
+    print(f"  error {far:.1e} to sparse products")
+    number = np.arange(size * size).reshape(size, size)
+    windows = np.lib.stride_tricks.sliding_window_view(number, (5, 5)).reshape(-1, 25)
+
+    def jax():
+        phi = lambda jnp: jax_elements.experts(jnp, image_terms.filters(8, 5))  # noqa: E731
+        run = jax_elements.second_derivatives(phi, windows, h, np.zeros((windows.shape[0], 1)))
+        values = np.asarray(run(case.x, case.y))
+        print(f"  error {np.max(np.abs(values - h.data)) / np.max(np.abs(h.data)):.1e} to jax")
+        return lambda: run(case.x, case.y)
+
+    methods = {"local terms": lambda: problem.hessian(case.x, case.y)}
+    table(turns(with_jax(methods, jax), repeats), "local terms")
+
+
+def elements(nodes, repeats):
+    """Print the fill of f_y and f_x of P1 diffusion on a Delaunay mesh."""
+    case = mesh_terms.diffusion(nodes)
+    problem = case.make()
+    a = problem.state_jacobian(case.x, case.y)
+    far = sparse_error(a, case.second(case.x, case.y))
+    print(f"\nP1 diffusion, {nodes} nodes: f_y, {a.nnz} values")
+    print(f"  error {far:.1e} to sparse products")
+    _, triangles, area, gradients, boundary = mesh_terms.mesh(nodes)
+    geometry = np.concatenate([area[:, None], gradients.reshape(-1, 6)], axis=1)
+
+    def jax():
+        run = jax_elements.second_derivatives(
+            jax_elements.diffusion, triangles, a, geometry, derivative="jacfwd", fixed=boundary
+        )
+        values = np.asarray(run(case.x, case.y))
+        print(f"  error {np.max(np.abs(values - a.data)) / np.max(np.abs(a.data)):.1e} to jax")
+        return lambda: run(case.x, case.y)
+
+    methods = {
+        "local terms, f_y": lambda: problem.state_jacobian(case.x, case.y),
+        "local terms, f": lambda: problem.residual(case.x, case.y),
+        "local terms, f_x": lambda: problem.parameter_jacobian(case.x, case.y),
+    }
+    table(turns(with_jax(methods, jax), repeats), "local terms, f_y")
+
+
+LARGE = {
+    "TV 512²": lambda: image_terms.total_variation((512, 512)),
+    "P1 diffusion, 100 000 nodes": lambda: mesh_terms.diffusion(100_000),
+}
+
+
+def first_times(name):
+    """Return the seconds of a problem's making and of the first call of each of its functions."""
+    case = (CASES | LARGE)[name]()
+    times, started = {}, time.perf_counter()
+    problem = case.make()
+    names = ("gradient", "hessian", "cross_hessian", "objective")
+    if case.objective is None:
+        names = ("residual", "state_jacobian", "parameter_jacobian")
+    times["make"] = time.perf_counter() - started
+    for key, attribute in zip(("g_y", "g_yy", "g_yx", "g"), names, strict=False):
+        function, started = getattr(problem, attribute), time.perf_counter()
+        value = function(case.x, case.y)
+        if key == "g_yx":
+            value @ case.x, value.T @ case.y  # an operator compiles when it is applied
+        times[key] = time.perf_counter() - started
+        started = time.perf_counter()
+        function(case.x, case.y)
+        times[f"{key} again"] = time.perf_counter() - started
+    return times
+
+
+def first():
+    """Print the first calls with an empty and with a filled cache, each in a process of its own."""
+    print("\nseconds to a first result: trace, compile or load, and one evaluation")
+    print(f"{'':<28} {'cache':<6} {'make':>6} {'g_y, f':>6} {'g_yy':>6} {'g_yx':>6} {'g':>6} "
+          f"{'all':>6} {'again':>6}")  # fmt: skip
+    for name in (*CASES, *LARGE):
+        with tempfile.TemporaryDirectory() as cache:
+            for state in ("empty", "warm"):
+                command = [sys.executable, str(Path(__file__).resolve()), "--first-times", name]
+                done = subprocess.run(command, env=os.environ | {"XDG_CACHE_HOME": cache},
+                                      capture_output=True, text=True)  # fmt: skip
+                if done.returncode:
+                    print(f"{name:<28} {state:<6} failed: {done.stderr.strip().splitlines()[-1]}")
+                    break
+                times = json.loads(done.stdout)
+                again = sum(v for key, v in times.items() if key.endswith("again"))
+                once = {k: v for k, v in times.items() if not k.endswith("again")}
+                cells = (
+                    once.get(key, float("nan")) for key in ("make", "g_y", "g_yy", "g_yx", "g")
+                )
+                print(f"{name:<28} {state:<6} " + " ".join(f"{c:6.2f}" for c in cells)
+                      + f" {sum(once.values()):6.2f} {again:6.2f}", flush=True)  # fmt: skip
+
+
+def main():
+    """Run the parts asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = {
+        "errors": lambda options: errors(),
+        "tv": lambda options: tv(options.size, options.repeats),
+        "experts": lambda options: experts(options.experts_size, options.repeats),
+        "elements": lambda options: elements(options.nodes, options.repeats),
+        "first": lambda options: first(),
+    }
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")
+    parser.add_argument("--size", type=int, default=1024, help="side of the image of TV")
+    parser.add_argument("--experts-size", type=int, default=256)
+    parser.add_argument("--nodes", type=int, default=100_000)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--first-times", metavar="PROBLEM", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.first_times:
+        print(json.dumps(first_times(options.first_times)))
+        return
+    if unknown := set(options.parts) - set(parts):
+        parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(parts)}")
+    if options.repeats < 5:
+        parser.error("a median needs at least 5 repeats")
+    machine.keep_memory()
+    print(machine.describe())
+    for part in options.parts or parts:
+        parts[part](options)
+
+
+if __name__ == "__main__":
+    main()
