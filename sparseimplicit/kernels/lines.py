@@ -23,7 +23,7 @@ from .transposed import gather, scatter, scatter_add
 TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
 RUN: Final = 64
-ASSEMBLED: Final = 4  # and points whose rows are filled at a time, which then lie in cache
+ASSEMBLED: Final = LANES  # and points whose rows are filled at a time
 
 
 def factorize(
@@ -84,29 +84,49 @@ def solve_anew(
     )  # fmt: skip
 
 
+@njit(inline="always")
+def _blocks(lines, points, stride):  # type: ignore[no-untyped-def]
+    """Return up to which point lines can be brought over in blocks of `LANES` points each."""
+    whole = stride == 1
+    for line in range(lines.shape[0]):
+        for v in range(LANES):
+            whole = whole and lines[line, v] >= 0
+    return points // LANES * LANES if whole else 0
+
+
 @njit(cache=True, nogil=True)
-def _assemble(coefficients, lines, links, first, last, stride, width, rows):  # type: ignore[no-untyped-def]
-    """Set rows (a_ii, a_i,i−1, …) to those of the points from first to last of the matrix."""
+def _assemble(coefficients, lines, links, first, last, stride, width, whole, rows):  # type: ignore[no-untyped-def]
+    """Set rows (a_ii, a_i,i−1, …) to those of the points from first to last of the matrix.
+
+    whole : as many points as lanes, of lines that can be brought over by blocks.
+    """
     m = lines.shape[0]
-    rows[: (last - first) * m * width] = 0.0
+    step = m * width
+    rows[: (last - first) * step] = 0.0
     for line in range(m):
+        if whole:
+            gather(coefficients[0], lines, line, first, rows, line * width, step)
+            continue
         for v in range(LANES):
             start, to = lines[line, v], line * width + v
             for at in range(first, last):
-                rows[np.uint64((at - first) * m * width + to)] = (
+                rows[np.uint64((at - first) * step + to)] = (
                     coefficients[0, np.uint64(start + at * stride)] if start >= 0 else 1.0
                 )
     for link in range(links.shape[0]):
         line, below, array, other, back, there = links[link]
+        from_ = other if there else line
+        shift = back if there else 0
+        to = line * width + below * LANES
+        if whole and first >= back:
+            gather(coefficients[array], lines, from_, first - shift, rows, to, step)
+            continue
         for v in range(LANES):
-            start, column = lines[line, v], lines[other, v]
-            if start < 0 or column < 0:
+            if lines[line, v] < 0 or lines[other, v] < 0:
                 continue
-            if there:
-                start = column - back * stride
-            to = line * width + below * LANES + v
+            start = lines[from_, v] - shift * stride
             for at in range(max(first, back), last):
-                rows[np.uint64((at - first) * m * width + to)] = coefficients[
+                rows[np.uint64((at - first) * step + to + v)] = coefficients[
                     array, np.uint64(start + at * stride)
                 ]
 
@@ -144,10 +164,11 @@ def _factorize_block(coefficients, lines, links, points, stride, band, factor, c
     scaled, ones = np.zeros(width), np.ones(LANES)
     behind, some = band * width, ASSEMBLED * m * width
     rows = np.zeros(behind + some)
+    blocks = _blocks(lines, points, stride)
     for first in range(0, points, ASSEMBLED):
         last = min(first + ASSEMBLED, points)
-        count = (last - first) * m
-        _assemble(coefficients, lines, links, first, last, stride, width, rows[behind:])
+        count, whole = (last - first) * m, last <= blocks
+        _assemble(coefficients, lines, links, first, last, stride, width, whole, rows[behind:])
         for k in range(count):
             reach = min(band, first * m + k)
             _eliminate_row(rows, behind + k * width, reach, width, ones, scaled, counts)
@@ -171,16 +192,6 @@ def _factorize(coefficients, lines, links, points, stride, band, factor, counts)
 def _factorize_parallel(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
     for g in prange(lines.shape[0]):
         _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g], counts[g])
-
-
-@njit(inline="always")
-def _blocks(lines, points, stride):  # type: ignore[no-untyped-def]
-    """Return up to which point lines can be brought over in blocks of `LANES` points each."""
-    whole = stride == 1
-    for line in range(lines.shape[0]):
-        for v in range(LANES):
-            whole = whole and lines[line, v] >= 0
-    return points // LANES * LANES if whole else 0
 
 
 @njit(cache=True, nogil=True)

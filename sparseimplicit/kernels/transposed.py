@@ -1,6 +1,7 @@
 """Blocks of `LANES` × `LANES` numbers between lines of a grid and lanes, transposed in registers.
 
-As in `vectorized`, the bodies say what is done, and compiled code does the same.
+As in `vectorized`, the bodies say what is done, and compiled code does the same. Either side may
+be in float32.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -69,17 +70,40 @@ def _block(context, builder, kinds, arguments, names):  # type: ignore[no-untype
     def data(name):  # type: ignore[no-untyped-def]
         return context.make_array(kind[name])(context, builder, value[name]).data
 
-    vector = ir.VectorType(context.get_data_type(kind["t"].dtype), LANES)
+    vector, piece_vector = (
+        ir.VectorType(context.get_data_type(kind[name].dtype), LANES) for name in ("t", "grid")
+    )
     lanes = ir.Constant(whole("at").type, LANES)
     starts = builder.gep(data("starts"), [builder.mul(whole("line"), lanes)])
     pieces, vectors, place = [], [], whole("to")
     for v in range(LANES):
         start = builder.load(builder.gep(starts, [ir.Constant(lanes.type, v)]))
         piece = builder.gep(data("grid"), [builder.add(start, whole("at"))])
-        pieces.append(builder.bitcast(piece, vector.as_pointer()))
+        pieces.append(builder.bitcast(piece, piece_vector.as_pointer()))
         vectors.append(builder.bitcast(builder.gep(data("t"), [place]), vector.as_pointer()))
         place = builder.add(place, whole("step"))
-    return pieces, vectors, kind["t"].dtype.bitwidth // 8
+    return pieces, vectors
+
+
+def _converted(builder, value, pointer):  # type: ignore[no-untyped-def]
+    """Return a vector in the precision of what the pointer points to."""
+    wanted = pointer.type.pointee
+    if value.type == wanted:
+        return value
+    longer = isinstance(wanted.element, ir.DoubleType)
+    return (builder.fpext if longer else builder.fptrunc)(value, wanted)
+
+
+def _load(builder, pointer):  # type: ignore[no-untyped-def]
+    return builder.load(pointer, align=_alignment(pointer))
+
+
+def _store(builder, value, pointer):  # type: ignore[no-untyped-def]
+    builder.store(_converted(builder, value, pointer), pointer, align=_alignment(pointer))
+
+
+def _alignment(pointer):  # type: ignore[no-untyped-def]
+    return 8 if isinstance(pointer.type.pointee.element, ir.DoubleType) else 4
 
 
 @lower_builtin(
@@ -88,10 +112,10 @@ def _block(context, builder, kinds, arguments, names):  # type: ignore[no-untype
 )  # fmt: skip
 def _gather(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     names = ("grid", "starts", "line", "at", "t", "to", "step")
-    pieces, vectors, align = _block(context, builder, signature.args, arguments, names)
-    rows = _transposed(builder, [builder.load(piece, align=align) for piece in pieces])
+    pieces, vectors = _block(context, builder, signature.args, arguments, names)
+    rows = _transposed(builder, [_load(builder, piece) for piece in pieces])
     for row, place in zip(rows, vectors, strict=True):
-        builder.store(row, place, align=align)
+        _store(builder, row, place)
     return context.get_dummy_value()
 
 
@@ -102,11 +126,11 @@ def _lower_scatter(function, *, add):  # type: ignore[no-untyped-def]
     )  # fmt: skip
     def _scatter(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         names = ("t", "to", "step", "grid", "starts", "line", "at")
-        pieces, vectors, align = _block(context, builder, signature.args, arguments, names)
-        rows = _transposed(builder, [builder.load(place, align=align) for place in vectors])
+        pieces, vectors = _block(context, builder, signature.args, arguments, names)
+        rows = _transposed(builder, [_load(builder, place) for place in vectors])
         for row, piece in zip(rows, pieces, strict=True):
-            total = builder.fadd(row, builder.load(piece, align=align)) if add else row
-            builder.store(total, piece, align=align)
+            total = _converted(builder, row, piece)
+            _store(builder, builder.fadd(total, _load(builder, piece)) if add else total, piece)
         return context.get_dummy_value()
 
 

@@ -33,6 +33,7 @@ from .room import Lease
 PLANAR_LINES: Final = 8  # a block on a plane; half of it is the overlap of the two tilings
 SPATIAL_LINES: Final = 2  # and in space, along each of two axes
 SPATIAL_DAMPING: Final = 0.9  # blocks that meet at edges correct the same point up to four times
+NEARLY: Final = 0.6  # of the strongest axis's coupling: lines along the last one are as good
 WEAK: Final = 0.1  # part of the second strongest axis's coupling, below which one is not coarsened
 LAST_LINES: Final = 16  # a level of no more lines is one block, and solved exactly
 
@@ -189,7 +190,7 @@ def build(
     """
     levels: list[Level] = []
     while True:
-        axis = int(np.argmax(couplings(shape, offsets, coefficients)))
+        axis = _line_axis(couplings(shape, offsets, coefficients))
         last = int(np.prod(shape)) // shape[axis] <= LAST_LINES
         kinds, damping = _tilings(shape, offsets, axis, last=last)
         precision = np.float64 if last else dtype
@@ -263,6 +264,14 @@ def couplings(
     strength = -(np.array(offsets).T ** 2) @ some.mean(axis=1)
     extends = np.array(shape) > 1
     return np.where(extends, np.maximum(strength, 1e-300), 0.0)
+
+
+def _line_axis(strength: NDArray[np.float64]) -> int:
+    """Return the axis of the strongest coupling, or one further back that couples nearly as well.
+
+    Points of a line along the last axis lie side by side: smoothing takes half of the time there.
+    """
+    return int(np.flatnonzero(strength >= NEARLY * strength.max())[-1])
 
 
 def _steps(shape: Shape, strength: NDArray[np.float64]) -> Shape:

@@ -221,15 +221,16 @@ def _by_blocks(r, starts, out, t):
     transposed.scatter_add(t, 3, 20, out, starts, 1, 1)
 
 
+@pytest.mark.parametrize("other", [np.float32, np.float64])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_compiled_choices_and_blocks_do_what_their_bodies_say(dtype):
+def test_compiled_choices_and_blocks_do_what_their_bodies_say(dtype, other):
     n = lanes.LANES
     a, b = np.random.default_rng(1).standard_normal((2, n)).astype(dtype)
     r = np.random.default_rng(2).standard_normal(40 * n).astype(dtype)
     starts = np.stack([np.arange(n) * 2 * n, np.arange(n)[::-1] * 2 * n + 3])
     results = []
     for form in ("py_func", None):
-        chosen, out, t = np.zeros(2 * n, dtype), np.zeros(40 * n, dtype), np.zeros(25 * n, dtype)
+        chosen, out, t = np.zeros(2 * n, dtype), np.zeros(40 * n, dtype), np.zeros(25 * n, other)
         (_by_choice.py_func if form else _by_choice)(a, b, chosen)
         (_by_blocks.py_func if form else _by_blocks)(r, starts, out, t)
         results.append((chosen, out, t))
