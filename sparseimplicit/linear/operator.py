@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import csr
-from ..kernels.vectors import finite
+from ..kernels.vectors import dots, finite
 from .matrix_free import MatrixFree
 
 Array = NDArray[np.float64]
@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 # |a_ij − a_ji| may differ by this much of the smaller of the two rows' largest entries: the
 # rounding of a sum of some hundred terms, assembled in two orders.
 SYMMETRY_TOLERANCE: Final = 1e-13
+SAFE: Final = 1e-200  # a sum of squares from here to its inverse has lost nothing that counts
 EQUILIBRATIONS: Final = 8  # each halves the decades that rows span; 300 decades come down to 1
 
 
@@ -255,6 +256,10 @@ def _positive(sizes: Array) -> Array:
 
 def column_norms(b: Array) -> Array:
     """Return the Euclidean norms of the columns; entries of 1e±200 neither overflow nor vanish."""
+    b = np.ascontiguousarray(b, dtype=np.float64)
+    squares = dots(b, b)
+    if ((squares > SAFE) & (squares < 1.0 / SAFE)).all():
+        return np.asarray(np.sqrt(squares))
     largest = np.max(np.abs(b), axis=0, initial=0.0)
     unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
     return np.asarray(np.linalg.norm(b / unit, axis=0) * unit)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SingularSystem
+from ..kernels.vectors import finite
 from .checks import backend_errors
 from .method import Attempt, PreparedMethod
 from .operator import Array, Operator, column_norms, norm
@@ -133,7 +134,8 @@ class Refinement:
         if self.residual <= rtol:
             self.reason = Reason.CONVERGED
         self.refinements = max(self.refinements - 1, 0)
-        self.value = x * unit
+        x *= unit
+        self.value = x
         return self
 
     def _improve(
@@ -147,8 +149,11 @@ class Refinement:
             b = np.ascontiguousarray(left if unit else left / size)
             result = self.probed.attempt(b, goal, transposed=self.transposed)
         self.iterations += result.iterations
-        if np.isfinite(result.value).all():
-            x[:, active] += result.value * size
+        if finite(np.ravel(result.value)):
+            if active.size == x.shape[1]:
+                x += result.value if unit else result.value * size
+            else:
+                x[:, active] += result.value * size
         elif result.reason is Reason.CONVERGED:
             return Reason.STAGNATED
         return result.reason
