@@ -1,0 +1,245 @@
+"""Directional derivatives of f(x, y) in x or in y, from values of f alone.
+
+    complex step         Im f(z + i h v) / h, h = 10⁻¹⁰⁰: no difference, so no rounding of one
+    central differences  (f(z + h v) − f(z − h v)) / 2h: half of the digits and a little more
+
+Source: Lyness and Moler 1967; Squire and Trapp 1998.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NonFinite, ShapeError, StructureError
+
+Array = NDArray[np.float64]
+Argument = Literal["x", "y"]
+
+STEP: Final = 1e-100  # its square does not underflow, and is nothing beside any state
+EPS: Final = float(np.finfo(float).eps)
+ROOT: Final = float(np.cbrt(EPS))  # where truncation and rounding of a central difference meet
+HABITS: Final = (
+    "complex numbers must flow through: np.empty(n, dtype=y.dtype) for results; np.sqrt(d*d) and "
+    "not np.abs, np.hypot or np.linalg.norm; `@` and not np.vdot or .conj(); no np.fft, no "
+    '.real. If that cannot be: step="differences", which is good to some 9 digits.'
+)
+
+
+class InexactDerivatives(UserWarning):
+    """Derivatives are differences; the message has their estimated accuracy."""
+
+
+class Step(ABC):
+    """d/dt f(z + t v) for one argument z of f, the other one fixed.
+
+    Parameters
+    ----------
+    function : callable
+        f(x, y), a real vector.
+    argument : {"x", "y"}
+        Which one is z.
+    name : str
+        What f is called in messages.
+    """
+
+    tolerance: float  # what a product may be off by, relative to the entries of its row
+
+    def __init__(self, function: Callable[[Any, Any], Any], argument: Argument, name: str) -> None:
+        self.function, self.argument, self.name = function, argument, name
+        self._verified = False
+
+    def verify_once(self, x: Array, y: Array) -> None:
+        """Verify at the first point; later ones cost nothing."""
+        if not self._verified:
+            self.verify(x, y)
+            self._verified = True
+
+    @abstractmethod
+    def along(self, x: Array, y: Array, v: Array) -> Array:
+        """Return the derivative along v at (x, y). Raises NonFinite."""
+
+    @abstractmethod
+    def verify(self, x: Array, y: Array) -> None:
+        """Find out, at a first point, whether this function can be differentiated in this way."""
+
+    def both_sides(self, x: Array, y: Array, v: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return the mean of the derivatives to both sides of the point, and where they differ.
+
+        They differ in rows that have a kink at this very point: max(y, 0) at 0.
+        """
+        ahead, behind = self.along(x, y, v), -self.along(x, y, -v)
+        kinks = np.abs(ahead - behind) > self.tolerance * (np.abs(ahead) + np.abs(behind))
+        return 0.5 * (ahead + behind), kinks
+
+    def point(self, x: Array, y: Array) -> Array:
+        """Return z."""
+        return x if self.argument == "x" else y
+
+    def value(self, x: Array, y: Array, z: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return f with z in its place, as a vector; f cannot write to it."""
+        if z is not None:
+            z.flags.writeable = False
+            x, y = (z, y) if self.argument == "x" else (x, z)
+        value = np.asarray(self.function(x, y))
+        return value.reshape(-1) if value.size == 1 else value
+
+    def checked(self, derivative: NDArray[Any]) -> Array:
+        """Return it if it is a finite vector."""
+        if derivative.ndim != 1:
+            raise ShapeError(f"{self.name}(x, y) has shape {derivative.shape}.",
+                             fix="return a vector, one entry for each unknown.")  # fmt: skip
+        if not np.isfinite(derivative).all():
+            place = int(np.argmin(np.isfinite(derivative)))
+            raise NonFinite(
+                f"the derivative of {self.name} in {self.argument} is {derivative[place]} at "
+                f"index {place}.",
+                fix="look for a division, root or logarithm near 0 there.",
+            )
+        return np.asarray(derivative, dtype=np.float64)
+
+
+class ComplexStep(Step):
+    """Exact to rounding, one complex value of f a product; f must let complex numbers through."""
+
+    tolerance = 1e-9
+
+    def along(self, x: Array, y: Array, v: Array) -> Array:
+        """Return the derivative along v."""
+        size = float(np.abs(v).max(initial=0.0)) or 1.0
+        z = self.point(x, y).astype(np.complex128)
+        z.imag = v * (STEP / size)
+        value = self.value(x, y, z)
+        real = np.isrealobj(value)  # f does not depend on z, or drops it: `verify` tells
+        return self.checked(np.zeros(value.shape) if real else value.imag * (size / STEP))
+
+    def verify(self, x: Array, y: Array) -> None:
+        """Compare with differences along a random direction.
+
+        A row is wrong if no difference agrees with it: central ones of two steps, which a kink
+        next to the point spares, and one-sided ones, for a kink at the point. The point is first
+        moved a little: at y = 0, say, many lost parts would be 0 anyway.
+
+        Raises
+        ------
+        StructureError
+            If f refuses complex numbers or loses imaginary parts.
+        """
+        x, y = self._moved(x, y)
+        point = self.point(x, y)
+        v = np.random.default_rng(0).standard_normal(point.size) * magnitudes(point, 1e-3)
+        middle = self.checked(self.value(x, y))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                exact = self.along(x, y, v)
+        except (TypeError, ValueError, np.exceptions.ComplexWarning) as error:
+            raise StructureError(
+                f"{self.name} cannot take a complex {self.argument} ({error}).",
+                where=f"complex step of {self.name}",
+                fix=HABITS,
+            ) from error
+        with np.errstate(all="ignore"):
+            error, scale = self._disagreement(x, y, v, middle, exact)
+        wrong = error > 1e-5 * scale + 1e-7 * np.abs(exact).max(initial=0.0)
+        if wrong.any():
+            row = int(np.argmax(np.where(wrong, error, -1.0)))
+            raise StructureError(
+                f"{self.name} loses imaginary parts: along a random direction its complex step and "
+                f"its differences disagree in {int(wrong.sum())} of {wrong.size} rows, by "
+                f"{error[row]:.1e} in row {row}, where the derivative is about {scale[row]:.1e}.",
+                where=f"complex step of {self.name}",
+                fix=HABITS,
+            )
+
+    def _moved(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Return a point near by, where f is finite; else the point itself."""
+        point = self.point(x, y)
+        move = np.random.default_rng(1).standard_normal(point.size) * magnitudes(point, 1.0)
+        z = point + 0.1 * move
+        try:
+            with np.errstate(all="ignore"):
+                fine = bool(np.isfinite(self.value(x, y, z)).all())
+        except (ValueError, ArithmeticError):
+            fine = False
+        if not fine:
+            return x, y
+        return (z, y) if self.argument == "x" else (x, z)
+
+    def _disagreement(
+        self, x: Array, y: Array, v: Array, middle: Array, exact: Array
+    ) -> tuple[Array, Array]:
+        """Return for each row the smallest distance to a difference, less rounding, and a scale."""
+        point, least = self.point(x, y), ROOT / 100
+        distance = np.full(exact.size, np.inf)
+        scale = np.abs(exact)
+        for h in (ROOT, least):
+            ahead, behind = (np.asarray(self.value(x, y, point + t * v)) for t in (h, -h))
+            for difference in ((ahead - behind) / (2 * h), (ahead - middle) / h,
+                               (middle - behind) / h):  # fmt: skip
+                known = np.isfinite(difference)
+                distance = np.where(known, np.fmin(distance, np.abs(exact - difference)), distance)
+                scale = np.where(known, np.fmax(scale, np.abs(difference)), scale)
+        distance[np.isinf(distance)] = 0.0  # f is defined on the point alone: nothing to compare
+        return np.maximum(distance - 16 * EPS * np.abs(middle) / least, 0.0), scale
+
+
+class CentralDifferences(Step):
+    """The last resort, two values of f a product; says how good it is."""
+
+    tolerance = 1e-4
+    accuracy: float | None = None
+
+    def along(self, x: Array, y: Array, v: Array) -> Array:
+        """Return the derivative along v."""
+        return self._difference(x, y, v, 1.0)
+
+    def verify(self, x: Array, y: Array) -> None:
+        """Estimate the accuracy from a step twice as long and from rounding, and warn of it."""
+        point = self.point(x, y)
+        v = np.random.default_rng(0).standard_normal(point.size) * magnitudes(point, 1.0)
+        fine, coarse = self._difference(x, y, v, 1.0), self._difference(x, y, v, 2.0)
+        size = float(np.linalg.norm(fine)) or 1.0
+        rounding = EPS * float(np.linalg.norm(self.value(x, y))) / self._step(point, v)
+        self.accuracy = (float(np.linalg.norm(fine - coarse)) / 3 + rounding) / size
+        warnings.warn(
+            f"the derivative of {self.name} in {self.argument} is made of central differences: "
+            f"relative error about {self.accuracy:.0e}. A complex step would be exact.",
+            InexactDerivatives,
+            stacklevel=2,
+        )
+
+    def _difference(self, x: Array, y: Array, v: Array, longer: float) -> Array:
+        if not v.any():
+            return np.zeros(self.value(x, y).shape)
+        point = self.point(x, y)
+        h = longer * self._step(point, v)
+        ahead, behind = self.value(x, y, point + h * v), self.value(x, y, point - h * v)
+        return self.checked((ahead - behind) / (2 * h))
+
+    @staticmethod
+    def _step(point: Array, v: Array) -> float:
+        return ROOT / float((np.abs(v) / magnitudes(point, 1.0)).max())
+
+
+def magnitudes(point: Array, floor: float) -> Array:
+    """Return |zⱼ|, but no less than ``floor`` times the root mean square; 1 where all is 0."""
+    size = float(np.sqrt(np.mean(point * point))) if point.size else 0.0
+    return np.maximum(np.abs(point), floor * size) if size else np.ones(point.size)
+
+
+STEPS: Final[dict[str, type[Step]]] = {"complex": ComplexStep, "differences": CentralDifferences}
+
+
+def step_named(name: str) -> type[Step]:
+    """Return the class of "complex" or "differences"."""
+    if name not in STEPS:
+        raise StructureError(
+            f"there is no step {name!r}.", where="step", fix=f"take one of: {', '.join(STEPS)}."
+        )
+    return STEPS[name]
