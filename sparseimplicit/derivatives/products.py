@@ -37,7 +37,7 @@ class Products:
     def __init__(self, step: Step, transposed: Step | None, *, max_columns: int, name: str) -> None:
         self.step, self.transposed = step, transposed
         self.max_columns, self.name = max_columns, name
-        self._compared = transposed is None or transposed is step
+        self._compared = transposed is None
 
     def __call__(self, x: Array, y: Array) -> LinearOperator:
         """Return the operator at a copy of (x, y)."""
@@ -81,20 +81,28 @@ class Products:
         return out
 
     def _compare(self, x: Array, y: Array) -> None:
-        """Hold ⟨λ, B ẋ⟩ = ⟨Bᵀ λ, ẋ⟩ for random λ and ẋ."""
+        """Hold ⟨λ, J v⟩ = ⟨Jᵀ λ, v⟩ for random λ and v, where Jᵀ has a step of its own."""
         rng = np.random.default_rng(4)
-        x_dot, weight = rng.standard_normal(x.size), rng.standard_normal(y.size)
-        ahead = self.forward(x, y, x_dot)
+        v, weight = rng.standard_normal(self.step.point(x, y).size), rng.standard_normal(y.size)
+        ahead = self.forward(x, y, v)
         back = self.backward(x, y, weight[:, None])[:, 0]
-        scale = float(np.abs(weight) @ np.abs(ahead) + np.abs(back) @ np.abs(x_dot))
-        error = abs(float(weight @ ahead) - float(back @ x_dot))
-        if self.transposed is not None and error > 10 * self.transposed.tolerance * scale:
+        scale = float(np.abs(weight) @ np.abs(ahead) + np.abs(back) @ np.abs(v))
+        error = abs(float(weight @ ahead) - float(back @ v))
+        if error <= 10 * self.step.tolerance * scale:
+            return
+        if self.transposed is None or self.transposed is self.step:
             raise StructureError(
-                f"{self.transposed.name} and {self.step.name} are not derivatives of one "
-                f"objective: ⟨λ, B ẋ⟩ and ⟨Bᵀ λ, ẋ⟩ differ by {error / scale:.1e}.",
+                f"the derivative of {self.step.name} is not symmetric: ⟨w, H v⟩ and ⟨H w, v⟩ "
+                f"differ by {error / scale:.1e}.",
                 where=self.name,
-                fix=f"{self.transposed.name} must be g_x(x, y), and {self.step.name} g_y(x, y).",
+                fix="it is no gradient of an objective then: correct it, or use from_residual.",
             )
+        raise StructureError(
+            f"{self.transposed.name} and {self.step.name} are not derivatives of one objective: "
+            f"⟨λ, B ẋ⟩ and ⟨Bᵀ λ, ẋ⟩ differ by {error / scale:.1e}.",
+            where=self.name,
+            fix=f"{self.transposed.name} must be g_x(x, y), and {self.step.name} g_y(x, y).",
+        )
 
     @staticmethod
     def _sized(step: Step, product: Array, n: int) -> Array:

@@ -199,6 +199,11 @@ class CentralDifferences(Step):
         """Return the derivative along v."""
         return self._difference(x, y, v, 1.0)
 
+    def both_sides(self, x: Array, y: Array, v: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return the derivative along v, which is of both sides already."""
+        derivative = self.along(x, y, v)
+        return derivative, np.zeros(derivative.shape, bool)
+
     def verify(self, x: Array, y: Array) -> None:
         """Estimate the accuracy from a step twice as long and from rounding, and warn of it."""
         point = self.point(x, y)

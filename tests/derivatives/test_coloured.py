@@ -130,6 +130,9 @@ def test_no_pattern_is_needed_for_products():
     assert close(operator @ v, transport_jacobian(Y, Y) @ v)
     with pytest.raises(errors.StructureError, match="give its pattern"):
         operator.rmatvec(v)
+    nothing = from_gradient(lambda x, y: y * np.roll(y, 1), hessian_pattern="products")
+    with pytest.raises(errors.StructureError, match=r"not symmetric: ⟨w, H v⟩"):
+        nothing.hessian(x, v)
 
 
 def test_parameter_gradient_gives_transposed_products():
