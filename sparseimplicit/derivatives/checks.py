@@ -1,0 +1,188 @@
+"""Derivatives of local terms held against complex steps along random directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bound import BoundTerm
+from .contract import Contraction, contracted
+from .differentiate import gradient
+from .inputs import loader
+from .interpret import evaluate
+
+Array = NDArray[np.float64]
+
+STEP: Final = 1e-40  # imaginary; its square vanishes
+TOLERANCE: Final = 1e-11
+SAMPLE: Final = 7  # elements at which the function itself is run
+
+
+@dataclass(frozen=True)
+class TermCheck:
+    """The relative error of each derivative along a random direction, and what it means."""
+
+    errors: dict[str, float]
+    tolerance: float = TOLERANCE
+
+    @property
+    def passed(self) -> bool:
+        """Whether all are below the tolerance."""
+        return all(error <= self.tolerance for error in self.errors.values())
+
+    def __str__(self) -> str:
+        """Return a table with one verdict a line."""
+        width = max(len(name) for name in self.errors)
+        return "\n".join(
+            f"{name:<{width}}  {error:.1e}  {'ok' if error <= self.tolerance else 'WRONG'}"
+            for name, error in self.errors.items()
+        )
+
+
+def check_energy(problem: Any, x: Any, y: Any, *, seed: int = 0) -> TermCheck:
+    """Check an `Energy`: terms against their functions, each derivative against a complex step."""
+    x, y = problem._inputs.checked(x, y)
+    rng = np.random.default_rng(seed)
+    v, w = rng.standard_normal((2, y.size))
+    u, t = rng.standard_normal((2, x.size))
+    errors = {f"{s.name} traced": _traced(s, x, y, rng) for s in problem.terms}
+
+    def slope(function: Any, dx: Any = 0.0, dy: Any = 0.0) -> Array:
+        value = function(x + 1j * STEP * dx, y + 1j * STEP * dy)
+        return np.asarray(np.imag(value) / STEP)
+
+    def g_y(p: Any, q: Any) -> Any:
+        return by_state(problem.terms, p, q)
+
+    def g_x(p: Any, q: Any) -> Any:
+        return by_parameters(problem.terms, p, q)
+
+    errors["objective"] = _relative(problem.objective(x, y), total(problem.terms, x, y))
+    slope_y = slope(lambda p, q: total(problem.terms, p, q), dy=v)
+    size = float(np.linalg.norm(problem.gradient(x, y)) * np.linalg.norm(v))
+    errors["gradient"] = _relative(problem.gradient(x, y) @ v, slope_y, size)
+    hv = slope(g_y, dy=v)
+    errors["hessian"] = _relative(problem.hessian(x, y) @ v, hv)
+    errors["hessian_product"] = _relative(problem.hessian_product(x, y, v), hv)
+    errors["third"] = _relative(
+        problem.third(x, y, v, w), slope(lambda p, q: by_state(problem.terms, p, q, w), dy=v)
+    )
+    if x.size:
+        bu = slope(g_y, dx=u)
+        cross = problem.cross_hessian(x, y)
+        errors["cross_hessian"] = _relative(cross @ u, bu)
+        errors["cross_hessian adjoint"] = _relative(cross.T @ v, slope(g_x, dy=v))
+    return TermCheck(errors)
+
+
+def check_residual(problem: Any, x: Any, y: Any, *, seed: int = 0) -> TermCheck:
+    """Check a `Residual` in the same way."""
+    x, y = problem._inputs.checked(x, y)
+    rng = np.random.default_rng(seed)
+    v, u = rng.standard_normal(y.size), rng.standard_normal(x.size)
+    weight = rng.standard_normal(y.size)
+    errors = {f"{s.name} traced": _traced(s, x, y, rng) for s in problem.terms}
+
+    def rows(p: Any, q: Any) -> Any:
+        out = np.zeros(problem.n_y, dtype=np.result_type(p, q, float))
+        for term in problem.terms:
+            load = loader(term, p, q)
+            values = evaluate(term.graph, term.outputs, load)
+            for i, node in enumerate(term.outputs):
+                np.add.at(out, term.rows[:, i], values[node])
+        if problem.fixed is not None:
+            out[problem.fixed] = q[problem.fixed] - problem.fixed_values
+        return out
+
+    errors["residual"] = _relative(problem.residual(x, y), rows(x, y))
+    av = np.imag(rows(x, y + 1j * STEP * v)) / STEP
+    errors["state_jacobian"] = _relative(problem.state_jacobian(x, y) @ v, av)
+    errors["state_product"] = _relative(problem.state_product(x, y, v), av)
+    size = float(np.linalg.norm(weight) * np.linalg.norm(av))
+    errors["state_adjoint"] = _relative(problem.state_adjoint(x, y, weight) @ v, weight @ av, size)
+    if x.size:
+        bu = np.imag(rows(x + 1j * STEP * u, y)) / STEP
+        jacobian = problem.parameter_jacobian(x, y)
+        errors["parameter_jacobian"] = _relative(jacobian @ u, bu)
+        size = float(np.linalg.norm(weight) * np.linalg.norm(bu))
+        errors["parameter_jacobian adjoint"] = _relative(
+            (jacobian.T @ weight) @ u, weight @ bu, size
+        )
+    return TermCheck(errors)
+
+
+def total(terms: list[BoundTerm], x: Any, y: Any) -> Any:
+    """Return Σ φ by numpy; x and y may be complex."""
+    result = 0.0
+    for term in terms:
+        values = evaluate(term.graph, term.outputs, loader(term, x, y))
+        result = result + np.sum(np.broadcast_to(values[term.outputs[0]], (term.count,)))
+    return result
+
+
+def by_state(terms: list[BoundTerm], x: Any, y: Any, w: Array | None = None) -> Any:
+    """Return g_y, or g_yy w, by numpy, element by element; x and y may be complex."""
+    out = np.zeros(y.size, dtype=np.result_type(x, y, float))
+    for term in terms:
+        (output,), _ = contracted(term, Contraction(() if w is None else ("y",)))
+        nodes = gradient(term.graph, output, term.y_nodes)
+        values = evaluate(term.graph, nodes, loader(term, x, y, w))
+        local = np.stack([np.broadcast_to(values[a], (term.count,)) for a in nodes], axis=1)
+        if term.lifted:
+            local = local @ (term.lift if term.lift is not None else x[term.lift_places])
+        np.add.at(out, term.yi, local)
+    return out
+
+
+def by_parameters(terms: list[BoundTerm], x: Any, y: Any) -> Any:
+    """Return g_x by numpy; x and y may be complex."""
+    out = np.zeros(x.size, dtype=np.result_type(x, y, float))
+    for term in terms:
+        nodes = gradient(term.graph, term.outputs[0], term.x_nodes)
+        values = evaluate(term.graph, nodes, loader(term, x, y))
+        for (name, j), a in zip(term.x_inputs, nodes, strict=True):
+            each = np.broadcast_to(values[a], (term.count,))
+            if name == "xs":
+                out[term.shared_places[j]] += each.sum()
+            elif term.xi is not None:
+                np.add.at(out, term.xi[:, j], each)
+        if term.lift_places is not None:
+            nodes = gradient(term.graph, term.outputs[0], term.y_nodes)
+            values = evaluate(term.graph, nodes, loader(term, x, y))
+            local = np.stack([np.broadcast_to(values[a], (term.count,)) for a in nodes])
+            out[term.lift_places] += local @ y[term.yi]
+    return out
+
+
+def _traced(term: BoundTerm, x: Array, y: Array, rng: np.random.Generator) -> float:
+    """Run the function itself at some elements, and compare what was traced."""
+    if not term.count:
+        return 0.0
+    load = loader(term, x, y)
+    values = evaluate(term.graph, term.outputs, load)
+    worst = 0.0
+    for e in rng.integers(term.count, size=SAMPLE):
+
+        def here(name: str, j: int, e: Any = e) -> float:
+            value = np.asarray(load(name, j))
+            return float(value if value.ndim == 0 else value[e])
+
+        local = np.array([here("y", i) for i in range(len(term.y_nodes))])
+        local = local if term.lifted else local.reshape(term.local_shape)
+        p = np.array([here(*where) for where in term.x_inputs])
+        p = p if term.x_shape is None else p.reshape(term.x_shape)
+        c = np.empty(term.c_shape) if term.c is None else term.c[e].reshape(term.c_shape)
+        given = np.asarray(term.term.function(local, p, c), dtype=np.float64).reshape(-1)
+        found = np.array(
+            [np.broadcast_to(values[a], (term.count,))[e] for a in term.outputs], dtype=np.float64
+        )
+        worst = max(worst, _relative(found, given))
+    return worst
+
+
+def _relative(given: Any, measured: Any, floor: float = 0.0) -> float:
+    scale = max(float(np.linalg.norm(measured)), float(np.linalg.norm(given)), floor)
+    return float(np.linalg.norm(np.asarray(given) - measured)) / scale if scale else 0.0

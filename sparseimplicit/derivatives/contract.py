@@ -1,0 +1,162 @@
+"""Programs of a term: its value, its derivatives along directions, its second derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .bound import BoundTerm
+from .differentiate import along, gradient
+from .source import Load, Program, check_size
+
+BY_ELEMENT = {
+    "xs": Load("xs[{i}]", ("xs",), varies=False),
+    "xm": Load("x[xi[e, {i}]]", ("x", "xi")),
+    "c": Load("c[e, {i}]", ("c",)),
+    "weight": Load("weight[ri[e, {i}]]", ("weight", "ri")),
+    **{f"d{n}xs": Load(f"d{n}s[{{i}}]", (f"d{n}s",), varies=False) for n in range(2)},
+    **{f"d{n}xm": Load(f"d{n}[xi[e, {{i}}]]", (f"d{n}", "xi")) for n in range(2)},
+}
+LISTED = {
+    **BY_ELEMENT,
+    "y": Load("y[yi[e, {i}]]", ("y", "yi")),
+    **{f"d{n}y": Load(f"d{n}[yi[e, {{i}}]]", (f"d{n}", "yi")) for n in range(2)},
+}
+LIFTED = {
+    **BY_ELEMENT,
+    "y": Load("r[{i}, e]", ("r",)),
+    **{f"d{n}y": Load(f"r{n}[{{i}}, e]", (f"r{n}",)) for n in range(2)},
+    "d01y": Load("r01[{i}, e]", ("r01",)),
+}
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """Derivatives of a term along directions, with respect to what is left.
+
+    directions : "y" or "x" for each, at most two.
+    weighted : whether the local residual is first multiplied by weights of its rows.
+    """
+
+    directions: tuple[str, ...]
+    weighted: bool = False
+
+
+def loads_of(term: BoundTerm) -> dict[str, Load]:
+    """Return how the inputs of a term are read in a list of elements."""
+    return LIFTED if term.lifted else LISTED
+
+
+def contracted(term: BoundTerm, what: Contraction) -> tuple[list[int], list[list[int]]]:
+    """Return the outputs of a term along directions, and the nodes of each direction's lift.
+
+    A direction in y moves the local unknowns. A direction in x moves the local parameters, and
+    where the filters are learned what they make of y: then both are one direction, and two
+    directions together move it at second order too ("d01y").
+    """
+    graph = term.graph
+    outputs = list(term.outputs)
+    if what.weighted:
+        total = graph.const(0.0)
+        for i, output in enumerate(outputs):
+            total = graph.add(total, graph.mul(output, graph.input("weight", i)))
+        outputs = [total]
+    learned = term.lift_places is not None
+    lifts: list[list[int]] = []
+    for n, direction in enumerate(what.directions):
+        variables: list[int] = []
+        seeds: list[int] = []
+        lift = [graph.input(f"d{n}y", i) for i in range(len(term.y_nodes))]
+        if direction == "y" or learned:
+            variables += term.y_nodes
+            seeds += lift
+        if direction == "x":
+            variables += term.x_nodes
+            seeds += [graph.input(f"d{n}{name}", j) for name, j in term.x_inputs]
+        if n == 1 and learned and what.directions != ("y", "y"):
+            variables += lifts[0]
+            seeds += [graph.input("d01y", i) for i in range(len(term.y_nodes))]
+        outputs = [along(graph, output, variables, seeds) for output in outputs]
+        lifts.append(lift)
+    return outputs, lifts
+
+
+def value_program(term: BoundTerm) -> Program:
+    """Return the sum of φ over the elements."""
+    return _checked(term, Program(term.graph, loads_of(term), sums=tuple(term.outputs)))
+
+
+def row_program(term: BoundTerm, what: Contraction) -> Program:
+    """Return the local residual, or its derivative along directions, added to its rows."""
+    outputs, _ = contracted(term, what)
+    return _checked(term, Program(term.graph, loads_of(term), stores=tuple(outputs)))
+
+
+def state_program(term: BoundTerm, what: Contraction) -> Program:
+    """Return the derivative by the local unknowns: added to them, or of a lift kept by element.
+
+    Of learned filters also those by the lifts of the directions, behind one another.
+    """
+    (output,), lifts = contracted(term, what)
+    nodes = gradient(term.graph, output, term.y_nodes)
+    if term.lift_places is not None:
+        for lift in lifts:
+            nodes += gradient(term.graph, output, lift)
+    program = Program(term.graph, loads_of(term), stores=tuple(nodes), scatter=not term.lifted)
+    return _checked(term, program)
+
+
+def parameter_program(term: BoundTerm, what: Contraction) -> Program:
+    """Return the derivative by the parameters: sums for shared ones, added to those by index."""
+    (output,), _ = contracted(term, what)
+    nodes = gradient(term.graph, output, term.x_nodes)
+    sums, stores = [], []
+    for (name, _), node in zip(term.x_inputs, nodes, strict=True):
+        (sums if name == "xs" else stores).append(node)
+    program = Program(term.graph, loads_of(term), sums=tuple(sums), stores=tuple(stores))
+    return _checked(term, program)
+
+
+@dataclass(frozen=True)
+class MatrixProgram:
+    """A program that stores the entries of a matrix, with the local row and column of each."""
+
+    program: Program
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+
+
+def matrix_program(term: BoundTerm, rows: str, columns: str) -> MatrixProgram:
+    """Return the second derivatives (rows "y") or the Jacobian (rows "rows") of a term.
+
+    ``columns`` is "y", "xm" for parameters by index, or "xs" for shared ones. Entries that are zero
+    by structure are left out. Of a lifted term these are the entries of φ's own Hessian.
+    """
+    graph = term.graph
+    functions: Sequence[int] = term.outputs
+    if rows == "y":
+        functions = gradient(graph, term.outputs[0], term.y_nodes)
+    variables = term.y_nodes
+    if columns != "y":
+        variables = [v for v, (name, _) in zip(term.x_nodes, term.x_inputs, strict=True)
+                     if name == columns]  # fmt: skip
+    first, second, nodes = [], [], []
+    for i, function in enumerate(functions):
+        for j, node in enumerate(gradient(graph, function, variables)):
+            if graph.value(node) != 0.0:
+                first.append(i)
+                second.append(j)
+                nodes.append(node)
+    if rows == columns == "y":  # one node for both triangles: the matrix is symmetric bit by bit
+        known = dict(zip(zip(first, second, strict=True), nodes, strict=True))
+        pairs = sorted({(min(p), max(p)) for p in known})
+        both = sorted({q for i, j in pairs for q in ((i, j), (j, i))})
+        nodes = [known.get((min(p), max(p)), known.get((max(p), min(p)), -1)) for p in both]
+        first, second = [i for i, _ in both], [j for _, j in both]
+    program = Program(graph, loads_of(term), stores=tuple(nodes), scatter=not term.lifted)
+    return MatrixProgram(_checked(term, program), tuple(first), tuple(second))
+
+
+def _checked(term: BoundTerm, program: Program) -> Program:
+    check_size(program, term.name, term.k)
+    return program

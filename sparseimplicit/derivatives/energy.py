@@ -1,0 +1,214 @@
+"""A minimisation problem from its local terms alone: no derivative is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator
+
+from ..errors import ShapeError, StructureError
+from ..linear import Structure
+from ..linear.operator import Array
+from ..problem import MinimizationProblem
+from .assembly import Assembly
+from .bound import BoundTerm
+from .checks import check_energy
+from .contract import Contraction
+from .inputs import Inputs
+from .terms import Term
+
+
+class Energy(MinimizationProblem):
+    """g(x, y) = Σ over all terms and elements of φ, with exact sparse derivatives.
+
+    Parameters
+    ----------
+    terms : sequence of `term`
+    n_y, n_x : int
+        Numbers of unknowns and of parameters.
+    structure : Structure, optional
+        Of the Hessian at the minimiser, as for `MinimizationProblem`.
+
+    Raises
+    ------
+    ShapeError, StructureError, NonFinite
+        If a term does not fit, cannot be traced, or has data that are no numbers.
+
+    Notes
+    -----
+    A `MinimizationProblem`: ``objective``, ``gradient``, ``hessian`` and ``cross_hessian`` are
+    functions of (x, y). Kernels are made and compiled at first use and kept on disk; patterns are
+    made once, and all Hessians share one. Results have the same bits for any number of threads.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Term] | Term,
+        *,
+        n_y: int,
+        n_x: int = 0,
+        structure: Structure | None = None,
+    ) -> None:
+        terms = [terms] if isinstance(terms, Term) else list(terms)
+        object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "n_y", int(n_y))
+        object.__setattr__(self, "n_x", int(n_x))
+        object.__setattr__(self, "terms", bound(terms, int(n_y), int(n_x)))
+        object.__setattr__(self, "_assembly", Assembly(self.terms, self.n_y, self.n_x))
+        object.__setattr__(self, "_inputs", Inputs(self.terms, self.n_y, self.n_x, "Energy"))
+
+    terms: list[BoundTerm]
+    n_y: int
+    n_x: int
+    _assembly: Assembly
+    _inputs: Inputs
+
+    def objective(self, x: Any, y: Any) -> float:
+        """Return g(x, y). It may be infinite off its domain; a NaN raises `NonFinite`."""
+        x, y = self._inputs.checked(x, y)
+        value = float(self._assembly.values(x, y).sum())
+        if np.isnan(value):
+            self._inputs.explain("objective", x, y)
+        return value
+
+    def gradient(self, x: Any, y: Any) -> Array:
+        """Return g_y, (n_y,)."""
+        return self._contracted("gradient", "y", x, y)
+
+    def hessian(self, x: Any, y: Any) -> sparse.csr_array:
+        """Return g_yy as CSR, (n_y, n_y); symmetric to rounding of sums."""
+        x, y = self._inputs.checked(x, y)
+        matrix = self._assembly.matrix(x, y, "y", "y")
+        self._inputs.finite(matrix.data, "hessian", x, y)
+        return matrix
+
+    def hessian_product(self, x: Any, y: Any, v: Any) -> Array:
+        """Return g_yy v, (n_y,), without a matrix."""
+        return self._contracted("hessian_product", "y", x, y, [v])
+
+    def cross_hessian(self, x: Any, y: Any, *, assembled: bool = False) -> Any:
+        """Return ∂²g/∂y∂xᵀ, (n_y, n_x).
+
+        As CSR where all parameters are read by index (maps). Shared ones make it a LinearOperator
+        with ``matvec`` (B ẋ) and ``rmatvec`` (Bᵀ λ), whose columns are never stored; with
+        ``assembled`` it is then a dense array, or CSR where there are maps too.
+        """
+        x, y = self._inputs.checked(x, y)
+        if not (assembled or self._inputs.maps_alone):
+            return CrossHessian(self, x, y)
+        if self._inputs.maps:
+            matrix = self._assembly.matrix(x, y, "y", "xm")
+            self._inputs.finite(matrix.data, "cross_hessian", x, y)
+            if self._inputs.maps_alone:
+                return matrix
+        columns = self._inputs.shared
+        dense = np.zeros((self.n_y, self.n_x if not self._inputs.maps else columns.size))
+        for k, j in enumerate(columns):
+            unit = np.zeros(self.n_x)
+            unit[j] = 1.0
+            dense[:, k if self._inputs.maps else j] = self.cross_product(x, y, unit)
+        if not self._inputs.maps:
+            return dense
+        spread = sparse.csr_array(
+            (np.ones(columns.size), (np.arange(columns.size), columns)),
+            shape=(columns.size, self.n_x),
+        )
+        kept = np.ones(self.n_x)
+        kept[columns] = 0.0
+        return matrix @ sparse.diags_array(kept) + sparse.csr_array(dense) @ spread
+
+    def cross_product(self, x: Any, y: Any, x_dot: Any) -> Array:
+        """Return B ẋ = ∂²g/∂y∂xᵀ ẋ, (n_y,)."""
+        return self._contracted("cross_hessian", "y", x, y, along_x=[x_dot])
+
+    def cross_adjoint(self, x: Any, y: Any, adjoint: Any) -> Array:
+        """Return Bᵀ λ, (n_x,), summed in the loop over elements."""
+        return self._contracted("cross_hessian", "x", x, y, [adjoint])
+
+    def parameter_gradient(self, x: Any, y: Any) -> Array:
+        """Return g_x, (n_x,)."""
+        return self._contracted("parameter_gradient", "x", x, y)
+
+    def third(self, x: Any, y: Any, v: Any, w: Any) -> Array:
+        """Return d/dε g_yy(x, y + ε v) w at ε = 0, (n_y,): symmetric in v and w."""
+        return self._contracted("third", "y", x, y, [v, w])
+
+    def third_contraction(
+        self, x: Any, y: Any, *, by: str, y_directions: Sequence[Any] = (),
+        x_directions: Sequence[Any] = (),
+    ) -> Array:  # fmt: skip
+        """Return the derivative by y or x of g's second derivative along two directions.
+
+        Parameters
+        ----------
+        by : {"y", "x"}
+            What is left: the result has shape (n_y,) or (n_x,).
+        y_directions, x_directions : sequences of arrays
+            Two together. (v, w), by "x": ∂/∂x vᵀ g_yy w. (λ), (ẋ), by "x": g_yxx[λ, ẋ, ·]; by "y":
+            g_yyx[λ, ·, ẋ].
+        """
+        if len(y_directions) + len(x_directions) != 2 or by not in ("x", "y"):
+            raise ShapeError(
+                "two directions are needed, and by 'x' or 'y'.", where="Energy.third_contraction"
+            )
+        return self._contracted("third_contraction", by, x, y, y_directions, x_directions)
+
+    def check(self, x: Any, y: Any, *, seed: int = 0) -> Any:
+        """Hold every derivative against complex steps along random directions; ``print`` it."""
+        return check_energy(self, x, y, seed=seed)
+
+    def _contracted(
+        self, name: str, by: str, x: Any, y: Any, along_y: Sequence[Any] = (),
+        along_x: Sequence[Any] = (),
+    ) -> Array:  # fmt: skip
+        x, y = self._inputs.checked(x, y)
+        kinds: list[str] = []
+        seeds: dict[str, Array] = {}
+        for kind, size, given in (("y", self.n_y, along_y), ("x", self.n_x, along_x)):
+            for direction in given:
+                seeds[f"d{len(kinds)}"] = self._inputs.direction(direction, size, name)
+                kinds.append(kind)
+        what = Contraction(tuple(kinds))
+        run = self._assembly.by_state if by == "y" else self._assembly.by_parameters
+        out = run(x, y, what, **seeds)
+        self._inputs.finite(out, name, x, y)
+        return out
+
+    def __repr__(self) -> str:
+        """Name sizes and terms."""
+        names = ", ".join(f"{term.name}: {term.count} × {term.k}" for term in self.terms)
+        return f"Energy({self.n_y} unknowns, {self.n_x} parameters; {names})"
+
+
+class CrossHessian(LinearOperator):
+    """B = ∂²g/∂y∂xᵀ at a point, by its products: shared parameters have no stored columns."""
+
+    def __init__(self, problem: Any, x: Array, y: Array) -> None:
+        self.problem, self.x, self.y = problem, x, y
+        super().__init__(np.dtype(np.float64), (problem.n_y, problem.n_x))
+
+    def _matvec(self, x_dot: Array) -> Array:
+        product: Array = self.problem.cross_product(self.x, self.y, np.ravel(x_dot))
+        return product
+
+    def _rmatvec(self, adjoint: Array) -> Array:
+        product: Array = self.problem.cross_adjoint(self.x, self.y, np.ravel(adjoint))
+        return product
+
+
+def bound(terms: Sequence[Term], n_y: int, n_x: int, rows: Any = None) -> list[BoundTerm]:
+    """Return the terms of a problem, checked and traced."""
+    if n_y < 0 or n_x < 0:
+        raise ShapeError(f"n_y = {n_y} and n_x = {n_x} must not be negative.")
+    for t in terms:
+        if not isinstance(t, Term):
+            raise StructureError(
+                f"terms must be made by si.term, got {type(t).__name__}.", where="Energy"
+            )
+    return [
+        BoundTerm(t, f"term {i}" if t.name is None else t.name, n_y, n_x, rows)
+        for i, t in enumerate(terms)
+    ]

@@ -1,0 +1,152 @@
+"""Unknowns on a regular grid, named by their offsets from a pixel."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ShapeError
+
+BORDERS: Final = ("nearest", "inside", "periodic")
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """The unknowns at pixel + offset of every pixel of a grid; see `stencil`.
+
+    ``points`` holds (field, offset) of each local unknown; field f of the state stands behind the
+    f fields before it, each of one number a pixel.
+    """
+
+    shape: tuple[int, ...]
+    points: tuple[tuple[int, tuple[int, ...]], ...]
+    border: str
+    local_shape: tuple[int, ...]
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return int(np.prod(self.shape))
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns of the grid that the stencil reaches: fields × pixels."""
+        return (1 + max(field for field, _ in self.points)) * self.pixels
+
+    @property
+    def reach(self) -> tuple[tuple[int, int], ...]:
+        """The smallest and the largest offset along each axis, 0 included."""
+        columns = list(zip(*(offset for _, offset in self.points), strict=True))
+        return tuple((min(0, *c), max(0, *c)) for c in columns)
+
+    @property
+    def box(self) -> tuple[tuple[int, int], ...]:
+        """First and last-plus-one pixel along each axis for which all offsets stay on the grid."""
+        return tuple(
+            (-low, max(-low, n - high))
+            for n, (low, high) in zip(self.shape, self.reach, strict=True)
+        )
+
+    @property
+    def element_box(self) -> tuple[tuple[int, int], ...]:
+        """The pixels that are elements: all, or with border "inside" those of `box`."""
+        return self.box if self.border == "inside" else tuple((0, n) for n in self.shape)
+
+    @property
+    def elements(self) -> int:
+        """Number of elements, row by row."""
+        return int(np.prod([b - a for a, b in self.element_box]))
+
+    def indices(self) -> NDArray[Any]:
+        """Return the places in the state, (elements, points), int32 where that suffices."""
+        dtype = np.int32 if self.size < 2**31 else np.int64
+        out = np.empty((self.elements, len(self.points)), dtype=dtype)
+        for k, (field, offset) in enumerate(self.points):
+            place = np.full((1,) * len(self.shape), field * self.pixels, dtype=dtype)
+            stride = self.pixels
+            for axis, (n, (a, b), d) in enumerate(
+                zip(self.shape, self.element_box, offset, strict=True)
+            ):
+                stride //= n
+                line = np.arange(a, b) + d
+                line = line % n if self.border == "periodic" else np.clip(line, 0, n - 1)
+                form = [1] * len(self.shape)
+                form[axis] = b - a
+                place = place + (stride * line).astype(dtype).reshape(form)
+            out[:, k] = place.ravel()
+        return out.reshape(self.elements, *self.local_shape)
+
+    def __add__(self, other: Stencil) -> Stencil:
+        """Join the unknowns of two stencils of one grid into one element."""
+        if not isinstance(other, Stencil):
+            return NotImplemented
+        if (self.shape, self.border) != (other.shape, other.border):
+            raise ShapeError(
+                f"stencils of grids {self.shape} ({self.border}) and {other.shape} "
+                f"({other.border}) cannot be joined.",
+                where="stencil",
+                fix="give both the same shape and border.",
+            )
+        points = self.points + other.points
+        return Stencil(self.shape, points, self.border, (len(points),))
+
+
+def stencil(
+    shape: Sequence[int],
+    offsets: Sequence[Any],
+    field: int = 0,
+    border: str = "nearest",
+) -> Stencil:
+    """Return the unknowns at pixel + offset, for every pixel of a grid.
+
+    Parameters
+    ----------
+    shape : tuple of 1 to 3 numbers
+        Of the grid; its pixels are numbered row by row.
+    offsets : sequence of tuples (of numbers on a line)
+        The local unknowns, in the order in which the term sees them.
+    field : int
+        Of a state of several fields, stacked (fields, *shape): which. Stencils of several fields
+        are joined by ``+``.
+    border : {"nearest", "inside", "periodic"}
+        Beyond the border stands the nearest pixel, so that differences vanish there; or only
+        pixels whose offsets all lie on the grid are elements; or the grid is closed.
+
+    Raises
+    ------
+    ShapeError
+    """
+    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
+    points = tuple(
+        (int(field), tuple(int(d) for d in np.atleast_1d(np.asarray(offset)))) for offset in offsets
+    )
+    if not 1 <= len(shape) <= 3 or min(shape) < 1 or not points or field < 0:
+        raise ShapeError(
+            f"a grid of 1 to 3 axes, offsets and a field ≥ 0 are needed, got shape {shape}, "
+            f"{len(points)} offsets, field {field}.",
+            where="stencil",
+        )
+    if any(len(offset) != len(shape) for _, offset in points):
+        raise ShapeError(f"an offset has not {len(shape)} numbers.", where="stencil")
+    if border not in BORDERS:
+        raise ShapeError(
+            f"there is no border '{border}'.", where="stencil", fix=f"choose one of {BORDERS}."
+        )
+    made = Stencil(shape, points, border, (len(points),))
+    if made.elements == 0:
+        raise ShapeError(f"no pixel of a grid {shape} has all of these offsets.", where="stencil")
+    return made
+
+
+def patches(shape: Sequence[int], size: Sequence[int], field: int = 0) -> Stencil:
+    """Return all patches of this size that fit into the grid, pixel by pixel and row by row."""
+    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
+    size = tuple(int(n) for n in np.atleast_1d(np.asarray(size)))
+    if len(size) != len(shape) or any(not 1 <= b <= n for b, n in zip(size, shape, strict=True)):
+        raise ShapeError(f"patches {size} do not fit into a grid {shape}.", where="patches")
+    return stencil(shape, list(itertools.product(*map(range, size))), field, "inside")

@@ -1,0 +1,219 @@
+"""The text of a kernel that runs an expression graph for every element of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..errors import StructureError
+from .tape import Graph
+
+OPERATIONS: Final = 3000  # facts: 5 463 lines took numba 48 s, 3 000 about 20 s
+CHUNK: Final = 256  # elements whose sum is taken at once
+
+TEMPLATES: Final[dict[str, str]] = {
+    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}",
+    "pow": "{} ** {}", "arctan2": "atan2({}, {})", "hypot": "hypot({}, {})",
+    "logaddexp": "logaddexp({}, {})", "expit": "1.0 / (1.0 + exp(-{}))", "abs": "abs({})",
+    "sign": "1.0 if {0} > 0.0 else (-1.0 if {0} < 0.0 else {0} * 0.0)", "cbrt": "np.cbrt({})",
+    "arcsin": "asin({})", "arccos": "acos({})", "arctan": "atan({})", "arcsinh": "asinh({})",
+    "arccosh": "acosh({})", "arctanh": "atanh({})",
+    "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}", "ne": "{} != {}",
+    "and": "{} and {}", "or": "{} or {}", "not": "not {}", "where": "{1} if {0} else {2}",
+    **{name: name + "({})" for name in
+       ("sqrt", "exp", "log", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh")},
+}  # fmt: skip
+
+PRELUDE: Final = """\
+from math import (
+    acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, exp, expm1, hypot, inf, log, log1p,
+    nan, sin, sinh, sqrt, tan, tanh,
+)
+
+import numpy as np
+from numba import njit, prange
+
+"""
+LOGADDEXP: Final = """
+@njit(cache=CACHE, nogil=True, error_model="numpy")
+def logaddexp(a, b):
+    return max(a, b) + log1p(exp(-abs(a - b)))
+
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How entry {i} of an input is written in a loop over elements e, and the arrays it reads."""
+
+    text: str
+    arrays: tuple[str, ...]
+    varies: bool = True  # among elements
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to compute of each element, and where it goes.
+
+    sums : nodes whose sums over all elements are wanted.
+    stores : nodes; number a of element e is added to ``out[to[e, a]]``, or where ``scatter`` is
+        False becomes ``out[a, e]``.
+    loads : for each name of an input, how its entry i of element e is read.
+    """
+
+    graph: Graph
+    loads: dict[str, Load]
+    sums: tuple[int, ...] = ()
+    stores: tuple[int, ...] = ()
+    scatter: bool = True
+    nodes: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        reached = tuple(self.graph.reached([*self.sums, *self.stores]))
+        object.__setattr__(self, "nodes", reached)
+
+    @property
+    def operations(self) -> int:
+        """Number of operations of an element."""
+        leaves = ("input", "const")
+        return sum(self.graph.operations[a] not in leaves for a in self.nodes)
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays that are read, in order."""
+        used = {
+            self.graph.arguments[a][0] for a in self.nodes if self.graph.operations[a] == "input"
+        }
+        names = {name for key in used for name in self.loads[key].arrays}
+        return tuple(sorted(names))
+
+
+def check_size(program: Program, name: str, unknowns: int) -> None:
+    """Refuse programs that numba would compile for minutes."""
+    if program.operations > OPERATIONS:
+        raise StructureError(
+            f"this local term has k={unknowns} nodes and {program.operations} operations; unrolled "
+            f"kernels above ~{OPERATIONS} operations compile for minutes.",
+            where=name,
+            fix="if it is a function of few linear combinations of y, pass lift=; else split it.",
+        )
+
+
+class Lines:
+    """The statements of a program: those that are the same for all elements, and the others."""
+
+    def __init__(self, program: Program, load: Callable[[str, int], tuple[str, bool]]) -> None:
+        """``load`` writes the entry of an input, and says whether it differs among elements."""
+        self.hoisted: list[str] = []
+        self.inner: list[str] = []
+        self.names: dict[int, str] = {}
+        self.varying: set[int] = set()
+        self.kept: list[str] = []  # of the hoisted, in order
+        graph = program.graph
+        for a in program.nodes:
+            operation, arguments = graph.operations[a], graph.arguments[a]
+            if operation == "const":
+                value = float(arguments[0])
+                self.names[a] = f"({value!r})" if value < 0 else repr(value)
+                continue
+            if operation == "input":
+                text, varies = load(*arguments)
+            else:
+                text = TEMPLATES[operation].format(*(self.names[b] for b in arguments))
+                varies = any(b in self.varying for b in arguments)
+            name = f"v{len(self.hoisted) + len(self.inner)}"
+            self.names[a] = name
+            if varies:
+                self.varying.add(a)
+                self.inner.append(f"{name} = {text}")
+            else:
+                self.hoisted.append(f"{name} = {text}")
+                self.kept.append(name)
+
+
+def indented(lines: list[str], depth: int) -> str:
+    """Return statements indented by ``depth`` steps."""
+    return "".join("    " * depth + line + "\n" for line in lines)
+
+
+def uses(program: Program, operation: str) -> bool:
+    """Tell whether a program has this operation."""
+    return any(program.graph.operations[a] == operation for a in program.nodes)
+
+
+def list_source(program: Program, *, parallel: bool) -> str:
+    """Return a module with ``run(count, starts, inside, outside, sums, out, to, *arrays)``.
+
+    Blocks of elements run in parallel where ``parallel``: of each the elements that ``inside``
+    marks, afterwards one after another those of ``outside``. ``sums[j, n]`` is sum j of chunk n of
+    `CHUNK` elements; the last one is of the elements outside.
+    """
+
+    def load(name: str, place: int) -> tuple[str, bool]:
+        how = program.loads[name]
+        return how.text.format(i=place), how.varies
+
+    lines = Lines(program, load)
+    arrays = ", ".join(program.arrays)
+    kept = ", ".join(lines.kept)
+    tail = ", ".join(t for t in (arrays, kept) if t)
+    body = list(lines.inner)
+    for a, node in enumerate(program.stores):
+        target = f"out[to[e, {a}]] +=" if program.scatter else f"out[{a}, e] ="
+        body.append(f"{target} {lines.names[node]}")
+    returned = ", ".join(lines.names[node] for node in program.sums)
+    body.append(f"return {returned}" if returned else "return")
+    head = PRELUDE + (LOGADDEXP if uses(program, "logaddexp") else "")
+    call = f"element(e, out, to{', ' + tail if tail else ''})"
+    return (
+        head
+        + '\n@njit(cache=CACHE, nogil=True, error_model="numpy")\n'
+        + f"def element(e, out, to{', ' + tail if tail else ''}):\n"
+        + indented(body, 1)
+        + f'\n\n@njit(cache=CACHE, nogil=True, error_model="numpy", parallel={parallel})\n'
+        + f"def run(count, starts, inside, outside, sums, out, to{', ' + arrays if arrays else ''}"
+        + "):\n"
+        + indented(lines.hoisted, 1)
+        + (_blocks(call, len(program.sums)) if parallel else _chunks(call, len(program.sums)))
+    )
+
+
+def _sum_lines(call: str, sums: int) -> tuple[list[str], list[str], list[str]]:
+    """Return how sums start, how an element adds to them, and how a chunk stores them."""
+    if not sums:
+        return [], [call], []
+    parts = ", ".join(f"p{j}" for j in range(sums))
+    start = [f"t{j} = 0.0" for j in range(sums)]
+    add = [f"{parts} = {call}", *(f"t{j} += p{j}" for j in range(sums))]
+    return start, add, [f"sums[{j}, n] = t{j}" for j in range(sums)]
+
+
+def _chunks(call: str, sums: int) -> str:
+    start, add, store = _sum_lines(call, sums)
+    return (
+        f"    for n in range((count + {CHUNK - 1}) // {CHUNK}):\n"
+        + indented(start, 2)
+        + f"        for e in range(n * {CHUNK}, min(count, n * {CHUNK} + {CHUNK})):\n"
+        + indented(add, 3)
+        + indented(store, 2)
+    )
+
+
+def _blocks(call: str, sums: int) -> str:
+    start, add, store = _sum_lines(call, sums)
+    return (
+        "    for b in prange(starts.size - 1):\n"
+        f"        for n in range(starts[b] // {CHUNK}, (starts[b + 1] + {CHUNK - 1}) // {CHUNK}):\n"
+        + indented(start, 3)
+        + f"            for e in range(n * {CHUNK}, min(starts[b + 1], n * {CHUNK} + {CHUNK})):\n"
+        + "                if inside[e]:\n"
+        + indented(add, 5)
+        + indented(store, 3)
+        + (f"    n = (count + {CHUNK - 1}) // {CHUNK}\n" if sums else "")
+        + indented(start, 1)
+        + "    for q in range(outside.size):\n"
+        + "        e = outside[q]\n"
+        + indented(add, 2)
+        + indented(store, 1)
+    )
