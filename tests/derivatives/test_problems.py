@@ -87,17 +87,40 @@ def test_cross_derivative(case):
 
 
 @terms_are_there
-def test_hessian_products_and_their_derivatives(case):
-    """H v; and d/dε H(y + ε v) w, by the complex step of the Hessian by hand."""
-    if case.objective is None:
-        pytest.skip("a root problem has no Hessian")
+def test_products_without_a_matrix(case):
     problem = case.make()
     _, v = directions(case)
-    _, w = directions(case, seed=8)
+    product = problem.hessian_product if case.objective else problem.state_product
     exact = case.second(case.x, case.y) @ v
-    assert error(problem.hessian_product(case.x, case.y, v), exact) < TOLERANCE
-    exact = directional(lambda y: case.second(case.x, y), case.y, v) @ w
-    assert error(problem.third(case.x, case.y, v, w), exact) < TOLERANCE
+    assert error(product(case.x, case.y, v), exact) < TOLERANCE
+
+
+@terms_are_there
+def test_third_derivatives(case):
+    """Complex steps of second derivatives by hand, contracted with λ: by y, by x, along either."""
+    problem = case.make()
+    u, v = directions(case)
+    _, weight = directions(case, seed=8)
+    x, y = case.x, case.y
+    exact = {
+        ("y", "y"): directional(lambda y: case.second(x, y), y, v).T @ weight,
+        ("y", "x"): directional(lambda y: case.cross(x, y), y, v).T @ weight,
+        ("x", "y"): directional(lambda x: case.second(x, y), x, u).T @ weight,
+        ("x", "x"): directional(lambda x: case.cross(x, y), x, u).T @ weight,
+    }
+    for (along, by), expected in exact.items():
+        in_y, in_x = ([v], []) if along == "y" else ([], [u])
+        if case.objective:
+            given = problem.third_contraction(
+                x, y, by=by, y_directions=[weight, *in_y], x_directions=in_x
+            )
+        else:
+            given = problem.third_contraction(
+                x, y, weight, by=by, y_directions=in_y, x_directions=in_x
+            )
+        assert error(given, expected) < TOLERANCE, (along, by)
+    if case.objective:
+        assert error(problem.third(x, y, v, weight), exact["y", "y"]) < TOLERANCE
 
 
 @terms_are_there
