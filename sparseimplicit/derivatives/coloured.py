@@ -171,8 +171,9 @@ def coloured(pattern: Pattern, symmetric: bool, max_colours: int, name: str) -> 
     colours = colouring.colour_columns(indptr, indices, starts, rows)
     n_colours = int(colours.max(initial=-1)) + 1
     _refuse_many(n_colours, pattern, max_colours, name)
-    by_colour = colouring.entries_by_colour(indptr, indices, colours, n_colours)
-    return Colouring(pattern, colours, n_colours, *by_colour, mirror if symmetric else None)
+    ends, rows, slots = colouring.entries_by_colour(indptr, indices, colours, n_colours)
+    mirror = mirror if symmetric else None
+    return Colouring(pattern, colours, n_colours, ends, rows, slots, mirror)
 
 
 def _refuse_many(colours: int, pattern: Pattern, limit: int, name: str) -> None:

@@ -145,14 +145,14 @@ class ComplexStep(Step):
                 fix=HABITS,
             ) from error
         with np.errstate(all="ignore"):
-            error, scale = self._disagreement(x, y, v, middle, exact)
-        wrong = error > 1e-5 * scale + 1e-7 * np.abs(exact).max(initial=0.0)
+            distance, scale = self._disagreement(x, y, v, middle, exact)
+        wrong = distance > 1e-5 * scale + 1e-7 * np.abs(exact).max(initial=0.0)
         if wrong.any():
-            row = int(np.argmax(np.where(wrong, error, -1.0)))
+            row = int(np.argmax(np.where(wrong, distance, -1.0)))
             raise StructureError(
                 f"{self.name} loses imaginary parts: along a random direction its complex step and "
                 f"its differences disagree in {int(wrong.sum())} of {wrong.size} rows, by "
-                f"{error[row]:.1e} in row {row}, where the derivative is about {scale[row]:.1e}.",
+                f"{distance[row]:.1e} in row {row}, where the derivative is about {scale[row]:.1e}.",
                 where=f"complex step of {self.name}",
                 fix=HABITS,
             )
