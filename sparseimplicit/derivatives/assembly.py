@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..kernels import incidence
 from ..linear.operator import csr_from_parts
 from .bound import BoundTerm
-from .contract import (
-    Contraction,
-    matrix_program,
-    parameter_program,
-    row_program,
-    state_program,
-    value_program,
-)
-from .lists import Blocks, ListKernel, blocks_of, frozen
+from .contract import Contraction, parameter_program, row_program, state_program, value_program
+from .grid_assembly import GridMatrix, GridTerms, Rest
+from .grid_fill import shared_arrays
+from .list_pattern import ListPattern
+from .lists import Blocks, ListKernel, blocks_of
 from .source import Program
 
 Array = NDArray[np.float64]
@@ -38,6 +34,7 @@ class Assembly:
     ) -> None:
         self.terms, self.n_y, self.n_x = list(terms), n_y, n_x
         self.fixed = fixed
+        self.grid = GridTerms(self.terms, n_y, n_x)
         self._made: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -49,48 +46,99 @@ class Assembly:
 
     def values(self, x: Array, y: Array) -> Array:
         """Return the energy of each term, (terms,)."""
-        out = np.zeros(len(self.terms))
-        for t, term in enumerate(self.terms):
-            kernel = self._kernel(t, "value", None, lambda term=term: value_program(term))
-            out[t] = kernel.run(self.arrays(term, x, y), np.empty(0))[0]
-        return out
+        return self._sums("value", value_program, x, y, None, {})
 
     def by_state(self, x: Array, y: Array, what: Contraction, **seeds: Array) -> Array:
         """Return the derivative by y along the directions ``d0``, ``d1``, (n_y,)."""
         out = np.zeros(self.n_y)
-        for t, term in enumerate(self.terms):
-            kernel = self._kernel(
-                t, ("y", what), term.yi, lambda term=term: state_program(term, what)
-            )
-            kernel.run(self.arrays(term, x, y, what, **seeds), out, term.yi)
-        return out
-
-    def by_rows(self, x: Array, y: Array, what: Contraction, **seeds: Array) -> Array:
-        """Return the residual, or its derivative along directions, in its rows, (n_y,)."""
-        out = np.zeros(self.n_y)
-        for t, term in enumerate(self.terms):
-            rows = rows_of(term)
-            kernel = self._kernel(
-                t, ("rows", what), rows, lambda term=term: row_program(term, what)
-            )
-            kernel.run(self.arrays(term, x, y, what, **seeds), out, rows)
-        if self.fixed is not None:
-            out[self.fixed] = 0.0
+        self._stores(("y", what), lambda t: state_program(t, what), x, y, what, seeds, out, "y")
         return out
 
     def by_parameters(self, x: Array, y: Array, what: Contraction, **seeds: Array) -> Array:
         """Return the derivative by x along the directions, (n_x,)."""
         out = np.zeros(self.n_x)
+        key = ("x", what)
+        if any(t.xi is not None for t in self.terms):
+            make = partial(parameter_program, what=what, shared=False)
+            self._stores(key, make, x, y, what, seeds, out, "x")
+        if any(t.shared_places.size for t in self.terms):
+            make = partial(parameter_program, what=what, shared=True)
+            sums = self._sums(key, make, x, y, what, seeds)
+            at = 0
+            for term in self.terms:
+                count = term.shared_places.size
+                out[term.shared_places] += sums[at : at + count]
+                at += count
+        return out
+
+    def _sums(
+        self, key: Hashable, make: Callable[[BoundTerm], Program], x: Array, y: Array,
+        what: Contraction | None, seeds: Mapping[str, Array],
+    ) -> Array:  # fmt: skip
+        """Return the sums of all terms' programs, one term's behind another's."""
+        found: dict[int, Array] = {}
+        if self.grid.found:
+            kernel, counts = self.once(("grid sums", key), lambda: self.grid.sums(make))
+            if counts:
+                totals = kernel.totals(shared_arrays(kernel.pieces, x, y, seeds))
+                ends = np.cumsum(counts)[:-1]
+                numbers = [p.grid.number for p in kernel.pieces]
+                found = dict(zip(numbers, np.split(totals, ends), strict=True))
+        parts = []
+        for t in range(len(self.terms)):
+            total: Any = found.get(t, 0.0)
+            side = self.grid.rest(t) if t in found else None
+            if side is None or side.count:
+                kernel = self._listed(t, ("sums", side is None, key), make, None, 0, side)
+                total = total + kernel.run(self._arrays(t, x, y, what, seeds, side), np.empty(0))
+            parts.append(np.asarray(total).reshape(-1))
+        return np.concatenate([np.empty(0), *parts])
+
+    def _stores(
+        self, key: Hashable, make: Callable[[BoundTerm], Program], x: Array, y: Array,
+        what: Contraction, seeds: Mapping[str, Array], out: Array, by: str,
+    ) -> None:  # fmt: skip
+        """Add the stores of all terms' programs to the unknowns or the parameters by index."""
+        on_grid = False
+        if self.grid.found:
+            kernel = self.once(("grid", key), lambda: self.grid.vector(make, by))
+            if kernel is not None:
+                kernel.run(shared_arrays(kernel.pieces, x, y, seeds), out)
+                on_grid = True
         for t, term in enumerate(self.terms):
-            if not term.x_nodes:
+            if by == "x" and term.xi is None:
                 continue
-            kernel = self._kernel(
-                t, ("x", what), term.xi, lambda term=term: parameter_program(term, what),
-                size=self.n_x,
-            )  # fmt: skip
-            to = {} if term.xi is None else {"to": term.xi}
-            sums = kernel.run(self.arrays(term, x, y, what, **seeds), out, **to)
-            out[term.shared_places] += sums
+            whole = not (on_grid and t in self.grid.found)
+            if whole or self.grid.found[t].rest.size:
+                side = None if whole else self.grid.rest(t)
+                to = (term if side is None else side).yi if by == "y" else (
+                    term if side is None else side).xi  # fmt: skip
+                kernel = self._listed(t, (whole, key), make, to, out.size, side)
+                kernel.run(self._arrays(t, x, y, what, seeds, side), out, to)
+
+    def _listed(
+        self, t: int, key: Hashable, make: Callable[[BoundTerm], Program],
+        rows: NDArray[Any] | None, size: int, side: Rest | None = None,
+    ) -> ListKernel:  # fmt: skip
+        """Return a program of a term for the list of its elements, or of those at the border."""
+        term = self.terms[t]
+
+        def build() -> ListKernel:
+            if side is not None:
+                return side.kernel(make(term), rows, size)
+            return ListKernel(make(term), self.blocks(t, rows, size))
+
+        return self.once(("list", t, key), build)
+
+    def by_rows(self, x: Array, y: Array, what: Contraction, **seeds: Array) -> Array:
+        """Return the residual, or its derivative along directions, in its rows, (n_y,)."""
+        out = np.zeros(self.n_y)
+        for t, term in enumerate(self.terms):
+            make = partial(row_program, what=what)
+            kernel = self._listed(t, ("rows", what), make, term.rows, self.n_y)
+            kernel.run(self._arrays(t, x, y, what, seeds), out, term.rows)
+        if self.fixed is not None:
+            out[self.fixed] = 0.0
         return out
 
     def matrix(self, x: Array, y: Array, rows: str, columns: str) -> sparse.csr_array:
@@ -98,21 +146,38 @@ class Assembly:
 
         rows : "y" or "rows"; columns : "y", or "xm" for the parameters by index.
         """
-        pattern = self.once((rows, columns), lambda: _Pattern(self, rows, columns))
-        values = np.zeros(pattern.nnz + 1)  # the last is for what goes nowhere
-        for t, kernel, slots in pattern.parts:
-            kernel.run(self.arrays(self.terms[t], x, y), values, slots)
-        if pattern.identity is not None:
-            values[pattern.identity] = 1.0
-        n = self.n_y if columns == "y" else self.n_x
-        shape = (self.n_y, n)
-        return csr_from_parts(values[: pattern.nnz], pattern.indices, pattern.indptr, shape)
+        made = self.once(("matrix", rows, columns), lambda: self._matrix(rows, columns))
+        shape = (self.n_y, self.n_y if columns == "y" else self.n_x)
+        if isinstance(made, GridMatrix):
+            pattern = made.pattern
+            values = np.empty(pattern.indices.size)
+            made.kernel.run(shared_arrays(made.kernel.pieces, x, y, {}), values)
+            for t, kernel, slots in made.rests:
+                side = self.grid.rest(t)
+                kernel.run(self._arrays(t, x, y, None, {}, side), values, slots)
+            return csr_from_parts(values, pattern.indices, pattern.indptr, shape)
+        values = np.zeros(made.nnz + 1)  # the last is for what goes nowhere
+        for t, kernel, slots in made.parts:
+            kernel.run(self._arrays(t, x, y, None, {}), values, slots)
+        if made.identity is not None:
+            values[made.identity] = 1.0
+        return csr_from_parts(values[: made.nnz], made.indices, made.indptr, shape)
 
-    def arrays(
-        self, term: BoundTerm, x: Array, y: Array, what: Contraction | None = None, **seeds: Array
-    ) -> dict[str, Any]:
-        """Return by name the arrays that programs of a term read."""
-        found: dict[str, Any] = {"x": x, "y": y, "yi": term.yi, "xi": term.xi, "c": term.c}
+    def _matrix(self, rows: str, columns: str) -> GridMatrix | ListPattern:
+        made = self.grid.matrix(columns) if rows == "y" else None
+        if made is not None:
+            return made
+        sizes = (self.n_y, self.n_y if columns == "y" else self.n_x)
+        return ListPattern(self.terms, sizes, rows, columns, self.fixed)
+
+    def _arrays(
+        self, t: int, x: Array, y: Array, what: Contraction | None, seeds: Mapping[str, Array],
+        side: Rest | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return by name the arrays that list programs of a term read."""
+        term = self.terms[t]
+        own: Any = term if side is None else side
+        found: dict[str, Any] = {"x": x, "y": y, "yi": own.yi, "xi": own.xi, "c": own.c}
         found["xs"] = x[term.shared_places]
         found["ri"] = term.rows
         found |= seeds
@@ -121,74 +186,7 @@ class Assembly:
                 found[f"d{n}s"] = seeds[f"d{n}"][term.shared_places]
         return found
 
-    def _kernel(
-        self, t: int, key: Hashable, rows: NDArray[Any] | None, make: Callable[[], Program],
-        size: int | None = None,
-    ) -> ListKernel:  # fmt: skip
-        def build() -> ListKernel:
-            return ListKernel(make(), self.blocks(t, rows, self.n_y if size is None else size))
-
-        return self.once((t, key), build)
-
     def blocks(self, t: int, rows: NDArray[Any] | None, size: int) -> Blocks:
         """Return how the elements of a term are run when they write into these rows."""
         count = self.terms[t].count
         return self.once(("blocks", t, id(rows)), lambda: blocks_of(count, rows, size))
-
-
-class _Pattern:
-    """The places of one matrix of a problem, and for each term its kernel and its slots."""
-
-    def __init__(self, assembly: Assembly, rows: str, columns: str) -> None:
-        programs = [matrix_program(term, rows, columns) for term in assembly.terms]
-        listed = []
-        for term, made in zip(assembly.terms, programs, strict=True):
-            first = np.array(made.first, dtype=np.int64)
-            second = np.array(made.second, dtype=np.int64)
-            other = term.yi if columns == "y" else term.xi
-            own = masked(rows_of(term, rows), assembly.n_y, assembly.fixed)
-            listed.append((own, other, first, second))
-        parts = [part for part in listed if part[2].size]
-        n = assembly.n_y if columns == "y" else assembly.n_x
-        fixed = assembly.fixed
-        if fixed is not None:
-            # Row n_y takes what is added to fixed rows, and is cut off; these rows are identity.
-            if columns == "y":
-                one = np.zeros(1, dtype=np.int64)
-                parts.append((fixed[:, None], fixed[:, None], one, one))
-        self.indptr, self.indices = incidence.pattern(assembly.n_y + (fixed is not None), parts, n)
-        if fixed is not None:
-            self.indptr = np.ascontiguousarray(self.indptr[:-1])
-            self.indices = np.ascontiguousarray(self.indices[: self.indptr[-1]])
-        self.nnz = int(self.indptr[-1])
-        self.identity = None
-        if fixed is not None and columns == "y":
-            self.identity = self.indptr[fixed]
-        self.parts = []
-        for t, (made, part) in enumerate(zip(programs, listed, strict=True)):
-            if part[2].size:
-                slots = self._slots(part, assembly.n_y)
-                blocks = assembly.blocks(t, rows_of(assembly.terms[t], rows), assembly.n_y)
-                self.parts.append((t, ListKernel(made.program, blocks), slots))
-
-    def _slots(self, part: tuple[Any, ...], n_y: int) -> NDArray[Any]:
-        rows, columns, first, second = part
-        wide = np.int32 if self.nnz < 2**31 - 1 else np.int64
-        out = np.empty((rows.shape[0], first.size), dtype=wide)
-        indptr = np.append(self.indptr, self.indptr[-1:])  # row n_y is empty
-        incidence.find_slots(rows, columns, first, second, indptr, self.indices, self.nnz, out)
-        return frozen(out)
-
-
-def rows_of(term: BoundTerm, rows: str = "") -> NDArray[Any]:
-    """Return the rows that the elements of a term write."""
-    return term.yi if rows == "y" or term.rows is None else term.rows
-
-
-def masked(rows: NDArray[Any], n_y: int, fixed: NDArray[Any] | None) -> NDArray[Any]:
-    """Return rows with those of fixed unknowns as a row n_y behind all others."""
-    if fixed is None:
-        return rows
-    row = np.arange(n_y, dtype=rows.dtype)
-    row[fixed] = n_y
-    return np.ascontiguousarray(row[rows])

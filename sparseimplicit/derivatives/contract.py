@@ -106,15 +106,14 @@ def state_program(term: BoundTerm, what: Contraction) -> Program:
     return _checked(term, program)
 
 
-def parameter_program(term: BoundTerm, what: Contraction) -> Program:
-    """Return the derivative by the parameters: sums for shared ones, added to those by index."""
+def parameter_program(term: BoundTerm, what: Contraction, *, shared: bool) -> Program:
+    """Return the derivative by the parameters: sums for shared ones, or added to those by index."""
     (output,), _ = contracted(term, what)
-    nodes = gradient(term.graph, output, term.x_nodes)
-    sums, stores = [], []
-    for (name, _), node in zip(term.x_inputs, nodes, strict=True):
-        (sums if name == "xs" else stores).append(node)
-    program = Program(term.graph, loads_of(term), sums=tuple(sums), stores=tuple(stores))
-    return _checked(term, program)
+    kind = "xs" if shared else "xm"
+    wanted = [v for v, (name, _) in zip(term.x_nodes, term.x_inputs, strict=True) if name == kind]
+    nodes = tuple(gradient(term.graph, output, wanted))
+    how = {"sums": nodes} if shared else {"stores": nodes}
+    return _checked(term, Program(term.graph, loads_of(term), **how))
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,23 @@ class Stencil:
             out[:, k] = place.ravel()
         return out.reshape(self.elements, *self.local_shape)
 
+    def indices_of(self, elements: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows of `indices` of these elements, (elements, points)."""
+        dtype = np.int32 if self.size < 2**31 else np.int64
+        sizes = tuple(b - a for a, b in self.element_box)
+        pixel = np.unravel_index(elements, sizes)
+        out = np.empty((elements.size, len(self.points)), dtype=dtype)
+        for k, (field, offset) in enumerate(self.points):
+            place = np.zeros(elements.size, dtype=np.int64)
+            for n, (a, _), here, d in zip(
+                self.shape, self.element_box, pixel, offset, strict=True
+            ):
+                line = here + (a + d)
+                line = line % n if self.border == "periodic" else np.clip(line, 0, n - 1)
+                place = place * n + line
+            out[:, k] = place + field * self.pixels
+        return out
+
     def __add__(self, other: Stencil) -> Stencil:
         """Join the unknowns of two stencils of one grid into one element."""
         if not isinstance(other, Stencil):
