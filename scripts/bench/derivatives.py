@@ -3,6 +3,7 @@
     python scripts/bench/derivatives.py                 all of it, some minutes
     python scripts/bench/derivatives.py errors tv       some parts: errors tv experts elements first
     python scripts/bench/derivatives.py tv --size 512 --repeats 9
+    python scripts/bench/derivatives.py first --only "TV, map; truss"
 
 Peers take turns with ours in this process; medians of --repeats, with the fastest and the slowest.
 "first" starts processes: a problem made, and its first objective, gradient, Hessian and cross
@@ -11,26 +12,18 @@ of the peers where it is installed (pip install jax); its arrays are arguments, 
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
+import first_calls  # puts the problems of the tests on the path
 import jax_elements
 import machine
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # the problems and their derivatives by hand are the tests'
-
-from sparseimplicit._optional import available  # noqa: E402
-from sparseimplicit.imaging import total_variation  # noqa: E402
-from tests.reference import image_terms, mesh_terms  # noqa: E402
-from tests.reference.case import error  # noqa: E402
-from tests.reference.terms import CASES  # noqa: E402
+from sparseimplicit._optional import available
+from sparseimplicit.imaging import total_variation
+from tests.reference import image_terms, mesh_terms
+from tests.reference.case import error
+from tests.reference.terms import CASES
 
 
 def turns(methods, repeats):
@@ -65,12 +58,12 @@ def with_jax(methods, make):
     return methods | {f"jax {jax.__version__}, vmap + scatter": run}
 
 
-def errors():
+def errors(only):
     """Print max|D − D_hand| / max|D_hand| of every derivative of every problem."""
     print(f"\n{'relative errors':<26} {'g or f':>8} {'g_y':>8} {'g_yy, f_y':>9} {'g_yx, f_x':>9}")
     worst = 0.0
-    for name, make in CASES.items():
-        case = make()
+    for name in first_calls.wanted(CASES, only):
+        case = CASES[name]()
         problem = case.make()
         found = [error(*pair) for pair in pairs(problem, case)]
         worst = max(worst, *found)
@@ -188,79 +181,27 @@ def elements(nodes, repeats):
     table(turns(with_jax(methods, jax), repeats), "local terms, f_y")
 
 
-LARGE = {
-    "TV 512²": lambda: image_terms.total_variation((512, 512)),
-    "P1 diffusion, 100 000 nodes": lambda: mesh_terms.diffusion(100_000),
-}
-
-
-def first_times(name):
-    """Return the seconds of a problem's making and of the first call of each of its functions."""
-    case = (CASES | LARGE)[name]()
-    times, started = {}, time.perf_counter()
-    problem = case.make()
-    names = ("gradient", "hessian", "cross_hessian", "objective")
-    if case.objective is None:
-        names = ("residual", "state_jacobian", "parameter_jacobian")
-    times["make"] = time.perf_counter() - started
-    for key, attribute in zip(("g_y", "g_yy", "g_yx", "g"), names, strict=False):
-        function, started = getattr(problem, attribute), time.perf_counter()
-        value = function(case.x, case.y)
-        if key == "g_yx":
-            value @ case.x, value.T @ case.y  # an operator compiles when it is applied
-        times[key] = time.perf_counter() - started
-        started = time.perf_counter()
-        function(case.x, case.y)
-        times[f"{key} again"] = time.perf_counter() - started
-    return times
-
-
-def first():
-    """Print the first calls with an empty and with a filled cache, each in a process of its own."""
-    print("\nseconds to a first result: trace, compile or load, and one evaluation")
-    print(f"{'':<28} {'cache':<6} {'make':>6} {'g_y, f':>6} {'g_yy':>6} {'g_yx':>6} {'g':>6} "
-          f"{'all':>6} {'again':>6}")  # fmt: skip
-    for name in (*CASES, *LARGE):
-        with tempfile.TemporaryDirectory() as cache:
-            for state in ("empty", "warm"):
-                command = [sys.executable, str(Path(__file__).resolve()), "--first-times", name]
-                done = subprocess.run(command, env=os.environ | {"XDG_CACHE_HOME": cache},
-                                      capture_output=True, text=True)  # fmt: skip
-                if done.returncode:
-                    print(f"{name:<28} {state:<6} failed: {done.stderr.strip().splitlines()[-1]}")
-                    break
-                times = json.loads(done.stdout)
-                again = sum(v for key, v in times.items() if key.endswith("again"))
-                once = {k: v for k, v in times.items() if not k.endswith("again")}
-                cells = (
-                    once.get(key, float("nan")) for key in ("make", "g_y", "g_yy", "g_yx", "g")
-                )
-                print(f"{name:<28} {state:<6} " + " ".join(f"{c:6.2f}" for c in cells)
-                      + f" {sum(once.values()):6.2f} {again:6.2f}", flush=True)  # fmt: skip
-
-
 def main():
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parts = {
-        "errors": lambda options: errors(),
+        "errors": lambda options: errors(options.only),
         "tv": lambda options: tv(options.size, options.repeats),
         "experts": lambda options: experts(options.experts_size, options.repeats),
         "elements": lambda options: elements(options.nodes, options.repeats),
-        "first": lambda options: first(),
+        "first": lambda options: first_calls.main(options.only),
     }
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")
     parser.add_argument("--size", type=int, default=1024, help="side of the image of TV")
     parser.add_argument("--experts-size", type=int, default=256)
     parser.add_argument("--nodes", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--first-times", metavar="PROBLEM", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--only", default="", help="of errors, first: parts of names, by semicolons"
+    )
     options = parser.parse_args()
-    if options.first_times:
-        print(json.dumps(first_times(options.first_times)))
-        return
     if unknown := set(options.parts) - set(parts):
         parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(parts)}")
     if options.repeats < 5:
