@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sparseimplicit as si
+from sparseimplicit.imaging import squared_error, total_variation
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "scripts" / "examples"
 
 
@@ -52,3 +55,29 @@ def test_training(load):
     result = space["result"]
     assert result.converged
     assert abs(result.history[-1].gradient_norm) < 1e-3 * result.history[0].gradient_norm
+
+
+def test_terms_tv(load):
+    """The same model with derivatives written by hand gives the same weight."""
+    space = load("terms_tv")
+    by_hand = si.ImplicitFunction(total_variation(space["noisy"]))
+    best = si.minimize(squared_error(space["truth"]), by_hand, x0=2.0, y0=space["noisy"].ravel())
+    assert space["best"].converged
+    assert space["best"].x[0] == pytest.approx(best.x[0], rel=1e-4)
+    assert space["best"].value == pytest.approx(best.value, rel=1e-6)
+
+
+def test_terms_logistic(load):
+    """By dense algebra: the weights are optimal, and the loss is stationary in the ridge."""
+    space = load("terms_logistic")
+    x, w = space["best"].x, space["best"].solved.y
+    design = np.zeros((900, 200))
+    np.add.at(design, (np.arange(900)[:, None], space["columns"]), space["values"])
+    design *= space["label"][:, None]
+    miss = 1.0 / (1.0 + np.exp(design @ w))
+    ridge = np.exp(x[0])
+    slope = ridge * w - design[:500].T @ miss[:500]
+    assert np.linalg.norm(slope) < 1e-6 * np.linalg.norm(ridge * w)
+    curvature = (design[:500] * (miss * (1.0 - miss))[:500, None]).T @ design[:500]
+    adjoint = np.linalg.solve(curvature + ridge * np.eye(200), -design[500:].T @ miss[500:])
+    assert abs(ridge * w @ adjoint) < 1e-3 * space["best"].history[0].gradient_norm
