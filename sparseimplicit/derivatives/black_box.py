@@ -32,10 +32,10 @@ def from_gradient(
     gradient : callable
         g_y(x, y), (n_y,), for real and for complex x and y: `numpy.empty(n, dtype=y.dtype)`,
         `numpy.sqrt(d * d)` for |d|; comparisons and `numpy.where` are fine.
-    hessian_pattern : sparse matrix, index array (E, k), "products", or None
+    hessian_pattern : sparse matrix, index array (E, k), stencil, "products", or None
         Where g_yy may have entries: all that a sparse matrix stores (one triangle is enough), or
-        all pairs of unknowns of an element. "products": a LinearOperator, for any density. None:
-        found by setting parts of y to NaN, log₂ n rounds; see `probe_pattern` for what hides.
+        all pairs of unknowns of an element, or of a `stencil`. "products": a LinearOperator, for
+        any density. None: found by setting parts of y to NaN; see `probe_pattern` for what hides.
     cross_pattern : sparse matrix, (rows (E, k), columns (E, m)), "products", or None
         Where g_yx may have entries, rows y, columns x. "products", and None for up to 32
         parameters or a dense B: a LinearOperator; B ẋ is one complex step, Bᵀλ one for each
@@ -80,7 +80,7 @@ def from_gradient(
     ...     return y - f - np.diff(s, prepend=0, append=0)
     >>> solved = si.ImplicitFunction(from_gradient(gradient)).solve(0.0, y0=f)
     >>> solved.vjp(np.array([1.0, 0.0, 0.0])).round(6)
-    array([0.30557])
+    array([0.477305])
     """
     kind = step_named(step)
     in_y, in_x = kind(gradient, "y", "gradient"), kind(gradient, "x", "gradient")

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import colouring
+from .grids import Stencil
 
 Array = NDArray[np.float64]
 Indices = NDArray[Any]
@@ -55,9 +56,10 @@ def read_pattern(given: Any, shape: tuple[int, int], *, symmetric: bool, name: s
 
     Parameters
     ----------
-    given : sparse matrix, dense boolean array, or index arrays
+    given : sparse matrix, dense boolean array, index arrays or a Stencil
         One array (E, k): all unknowns of an element couple with each other. Two arrays (E, k) and
-        (E, m): the rows of an element couple with its columns.
+        (E, m): the rows of an element couple with its columns. A stencil is the array of its
+        pixels' unknowns.
     shape : tuple of int
     symmetric : bool
         Add the mirror image of every place: one triangle is enough.
@@ -96,6 +98,8 @@ def read_pattern(given: Any, shape: tuple[int, int], *, symmetric: bool, name: s
 
 
 def _incidence(indices: Any, n: int, name: str) -> sparse.csr_array:
+    if isinstance(indices, Stencil):
+        indices = indices.indices().reshape(indices.elements, -1)
     array = np.asarray(indices)
     if array.ndim != 2 or array.dtype.kind not in "iu":
         raise ShapeError(

@@ -151,8 +151,8 @@ class ComplexStep(Step):
             row = int(np.argmax(np.where(wrong, distance, -1.0)))
             raise StructureError(
                 f"{self.name} loses imaginary parts: along a random direction its complex step and "
-                f"its differences disagree in {int(wrong.sum())} of {wrong.size} rows, by "
-                f"{distance[row]:.1e} in row {row}, where the derivative is about {scale[row]:.1e}.",
+                f"its differences disagree in {int(wrong.sum())} of {wrong.size} rows; in "
+                f"row {row} by {distance[row]:.1e}, where the derivative is {scale[row]:.1e}.",
                 where=f"complex step of {self.name}",
                 fix=HABITS,
             )

@@ -8,7 +8,7 @@ from scipy import sparse
 
 import sparseimplicit as si
 from sparseimplicit import errors
-from sparseimplicit.derivatives import coloured, patterns, products
+from sparseimplicit.derivatives import coloured, patches, patterns, products, stencil
 from sparseimplicit.derivatives.black_box import from_gradient, from_residual
 from sparseimplicit.derivatives.steps import InexactDerivatives
 from sparseimplicit.imaging import total_variation
@@ -79,6 +79,16 @@ def test_one_triangle_is_enough_and_matrices_share_their_pattern():
     first, second = problem.hessian(x, Y), problem.hessian(x, Y + 1)
     assert close(first, total_variation(F).hessian(x, Y))
     assert first.indices is second.indices
+
+
+def test_a_stencil_is_a_pattern():
+    pattern = stencil(SHAPE, [(0, 0), (0, 1), (1, 0)])
+    h = from_gradient(tv_gradient, hessian_pattern=pattern).hessian(np.zeros(1), Y)
+    assert close(h, total_variation(F).hessian(np.zeros(1), Y))
+    assert h.nnz == hessian_pattern(*SHAPE)[1].size
+    wide = from_gradient(tv_gradient, hessian_pattern=patches(SHAPE, (3, 3)))
+    assert close(wide.hessian(np.zeros(1), Y), h)
+    assert wide.hessian.colouring(np.zeros(1), Y).n_colours >= 25
 
 
 @pytest.mark.parametrize("pattern", [matrix(*cross_pattern(*SHAPE)), None])
