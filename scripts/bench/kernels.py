@@ -192,7 +192,7 @@ def bandwidth(repeats):
         "residual, float32": (level.residual, 4 * 4 + 12),
         "smoother, float32": (
             lambda: smoother.solve(level.r, level.x, add=True),
-            smoother.factor.nbytes / n + 12,
+            (smoother.pivots.nbytes + smoother.lower.nbytes) / n + 12,
         ),
         "restriction": (lambda: level.restrict(coarser), 4 + 8 + 1),
         "prolongation": (lambda: level.prolong(coarser), 8 + 8 + 1),

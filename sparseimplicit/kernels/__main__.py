@@ -92,11 +92,11 @@ def _warm_grids(shape: tuple[int, int]) -> None:
         products.multiply(c, offsets, size, fine, fine.copy())
         setup.interpolate(c, size, coarse, steps, odd, reach, none, weights)
         setup.coarsen(c, weights, size, coarse, steps, none, gather, 1, made)
-    for real in (np.float32, np.float64):
-        factor = np.empty((groups, w * lanes.LANES), real)
-        lines.factorize(c, starts, none, w, 1, 0, factor)
+    for real, half in ((np.float32, np.uint16), (np.float64, np.float64)):
+        pivots, lower = np.empty((groups, w * lanes.LANES), real), np.empty((groups, 0), half)
+        lines.factorize(c, starts, none, w, 1, 0, pivots, lower)
         b, x, scratch = fine.astype(real), np.zeros(n, real), np.empty((2, w * lanes.LANES), real)
-        lines.solve(factor, starts, w, 1, 0, 1.0, True, b, x, scratch)
+        lines.solve(pivots, lower, starts, w, 1, 0, 1.0, True, b, x, scratch)
         weighted, small = weights.astype(real), np.zeros(points, real)
         for products, between in ((stencil, transfers), (bordered, bordered_transfers)):
             products.residual(c.astype(real), offsets, size, x, b, x.copy())

@@ -2,10 +2,14 @@
 
 LLVM does not see that the rows of a band do not overlap, and so leaves its loops scalar: here the
 vector is written out. Arrays are flat; a row of lanes begins at the offset given.
+
+Arrays of uint16 hold the upper halves of float32 numbers: the same range, three digits, rounded
+towards zero.
 """
 
 from typing import Any, Final
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
@@ -28,13 +32,33 @@ def eliminate(
 ) -> None:
     """out[o] = out[o] scale[s] − Σ_{k < count} a[i + k a_step] b[j + k b_step], lane by lane.
 
-    Compiled code does it with vectors; this body says what, and is what tests compare with.
+    a may hold halves. Compiled code does it with vectors; this body says what, and is what tests
+    compare with.
     """
     lanes = slice(0, LANES)
+    a = whole(a)
     total = out[o:][lanes] * scale[s:][lanes]
     for k in range(count):
         total = total - a[i + k * a_step :][lanes] * b[j + k * b_step :][lanes]
     out[o : o + LANES] = total
+
+
+def halves(a: Any) -> Any:
+    """Return the upper halves of numbers."""
+    return (np.asarray(a, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
+
+
+def whole(a: Any) -> Any:
+    """Return the numbers of which an array holds the upper halves; other numbers as they are."""
+    return (a.astype(np.uint32) << 16).view(np.float32) if a.dtype == np.uint16 else a
+
+
+def as_floats(builder: Any, upper: Any, vector: Any) -> Any:
+    """Return a vector of the numbers of which ``upper`` has the halves, in compiled code."""
+    bits = builder.zext(upper, ir.VectorType(ir.IntType(32), LANES))
+    shifted = builder.shl(bits, ir.Constant(bits.type, [16] * LANES))
+    floats = builder.bitcast(shifted, ir.VectorType(ir.FloatType(), LANES))
+    return floats if floats.type == vector else builder.fpext(floats, vector)
 
 
 @intrinsic
@@ -60,12 +84,19 @@ def _eliminate(_typing, out, o, scale, s, a, i, a_step, b, j, b_step, count):  #
         def load(base, offset):  # type: ignore[no-untyped-def]
             return builder.load(pointer(base, offset), align=align)
 
+        def load_left(offset):  # type: ignore[no-untyped-def]
+            if signature.args[4].dtype != types.uint16:
+                return load(left, offset)
+            upper = ir.VectorType(ir.IntType(16), LANES).as_pointer()
+            place = builder.bitcast(builder.gep(left, [offset]), upper)
+            return as_floats(builder, builder.load(place, align=2), vector)
+
         target, left, right = data(0, out), data(4, a), data(7, b)
         first = builder.fmul(load(target, o), load(data(2, scale), s))
         zero, four = (ir.Constant(count.type, value) for value in (0, 4))
 
         def less(total, at_a, at_b):  # type: ignore[no-untyped-def]
-            product = builder.fmul(load(left, at_a), load(right, at_b), flags=("contract",))
+            product = builder.fmul(load_left(at_a), load(right, at_b), flags=("contract",))
             return builder.fsub(total, product, flags=("contract",))
 
         # Four sums side by side: one alone would wait for each product to end.

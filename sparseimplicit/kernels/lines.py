@@ -1,9 +1,11 @@
 """Blocks of neighbouring lines of a grid, each solved exactly, `LANES` of them side by side.
 
 A block is m lines of p points. Its unknowns are numbered point by point along the lines, so that
-its matrix is a band of m + 1 below the diagonal: factorized as L D Lᵀ without pivoting, stored by
-rows (1/d, l₁, l₂, …) with the lane innermost. Blocks of one tiling do not overlap; what they leave
-along their borders is for the other tiling, shifted by half a block.
+its matrix is a band of m + 1 below the diagonal: factorized as L D Lᵀ without pivoting. D⁻¹ is
+stored apart from the rows (l₁, l₂, …) of L below its diagonal, with the lane innermost. L may be
+held by halves (see `lanes`): the truncated L D Lᵀ is positive definite like the exact one and as
+good a smoother, while its bytes are what a solve waits for. Blocks of one tiling do not overlap;
+what they leave along their borders is for the other tiling, shifted by half a block.
 
 lines (groups, m, LANES): index of the first point of each line, −1 where the grid has no more; what
 is not there is solved as 1 · 0 = 0. links (links, 6): for each entry below the diagonal its line l,
@@ -19,6 +21,7 @@ from numba import njit, prange
 from . import PARALLEL_ROWS
 from .lanes import LANES, eliminate
 from .transposed import gather, scatter, scatter_add
+from .vectorized import load, store
 
 TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
@@ -27,21 +30,29 @@ ASSEMBLED: Final = LANES  # and points whose rows are filled at a time
 
 
 def factorize(
-    coefficients: Any, lines: Any, links: Any, points: int, stride: int, band: int, factor: Any
+    coefficients: Any,
+    lines: Any,
+    links: Any,
+    points: int,
+    stride: int,
+    band: int,
+    pivots: Any,
+    lower: Any,
 ) -> tuple[int, int]:
-    """factor (groups, m p (band + 1) LANES) of all blocks of a tiling.
+    """pivots (groups, m p LANES), lower (groups, m p band LANES) of all blocks of a tiling.
 
     Returns the number of pivots replaced, and of those the ones that are negative beyond rounding:
     with one of these the matrix is not positive definite, as a part of it is not.
     """
     run = _factorize_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _factorize
     counts = np.zeros((lines.shape[0], 2), np.int64)
-    run(coefficients, lines, links, points, stride, band, factor, counts)
+    run(coefficients, lines, links, points, stride, band, pivots, lower, counts)
     return int(counts[:, 0].sum()), int(counts[:, 1].sum())
 
 
 def solve(
-    factor: Any,
+    pivots: Any,
+    lower: Any,
     lines: Any,
     points: int,
     stride: int,
@@ -57,7 +68,8 @@ def solve(
     Tasks share out the groups; what a group does is the same whoever does it.
     """
     run = _solve_parallel if r.size >= PARALLEL_ROWS else _solve
-    run(factor, lines, points, stride, band, factor.dtype.type(damping), add, r, x, scratch)
+    damping = pivots.dtype.type(damping)
+    run(pivots, lower, lines, points, stride, band, damping, add, r, x, scratch)
 
 
 def solve_anew(
@@ -72,15 +84,17 @@ def solve_anew(
     r: Any,
     x: Any,
     scratch: Any,
-    factors: Any,
+    pivots: Any,
+    lower: Any,
 ) -> None:
     """Do as `solve` with factors that are made again and forgotten.
 
-    factors (tasks, m p (band + 1) LANES), the room for one a task, is all that is held of them.
+    pivots (tasks, m p LANES) and lower (tasks, m p band LANES), the room for one a task, are all
+    that is held of them.
     """
     _solve_anew_parallel(
-        coefficients, lines, links, points, stride, band, factors.dtype.type(damping), add, r, x,
-        scratch, factors,
+        coefficients, lines, links, points, stride, band, pivots.dtype.type(damping), add, r, x,
+        scratch, pivots, lower,
     )  # fmt: skip
 
 
@@ -154,8 +168,8 @@ def _eliminate_row(rows, here, reach, width, ones, scaled, counts):  # type: ign
 
 
 @njit(cache=True, nogil=True)
-def _factorize_block(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
-    """factor (m p (band + 1) LANES,) = L D Lᵀ of one group.
+def _factorize_block(coefficients, lines, links, points, stride, band, pivots, lower, counts):  # type: ignore[no-untyped-def]
+    """pivots (m p LANES,), lower (m p band LANES,): L D Lᵀ of one group.
 
     It is made in float64, some rows at a time behind the last ``band`` ones, and then stored: in
     float32 a pivot of 1e-6 of the diagonal would have no digit, nor would what comes after it.
@@ -172,26 +186,28 @@ def _factorize_block(coefficients, lines, links, points, stride, band, factor, c
         for k in range(count):
             reach = min(band, first * m + k)
             _eliminate_row(rows, behind + k * width, reach, width, ones, scaled, counts)
-        to = factor[first * m * width : last * m * width]
-        made = rows[behind : behind + count * width]
-        for i in range(to.size):
-            to[i] = made[i]
-        if count < band:
-            rows[:behind] = rows[count * width : count * width + behind].copy()
-        else:
-            rows[:behind] = made[count * width - behind :]
+        for k in range(count):
+            here, row = behind + k * width, first * m + k
+            store(load(rows, here), pivots, row * LANES)
+            for j in range(band):
+                store(load(rows, here + (j + 1) * LANES), lower, (row * band + j) * LANES)
+        rows[:behind] = rows[count * width : count * width + behind].copy()
 
 
 @njit(cache=True, nogil=True)
-def _factorize(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
+def _factorize(coefficients, lines, links, points, stride, band, pivots, lower, counts):  # type: ignore[no-untyped-def]
     for g in range(lines.shape[0]):
-        _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g], counts[g])
+        _factorize_block(
+            coefficients, lines[g], links, points, stride, band, pivots[g], lower[g], counts[g]
+        )
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _factorize_parallel(coefficients, lines, links, points, stride, band, factor, counts):  # type: ignore[no-untyped-def]
+def _factorize_parallel(coefficients, lines, links, points, stride, band, pivots, lower, counts):  # type: ignore[no-untyped-def]
     for g in prange(lines.shape[0]):
-        _factorize_block(coefficients, lines[g], links, points, stride, band, factor[g], counts[g])
+        _factorize_block(
+            coefficients, lines[g], links, points, stride, band, pivots[g], lower[g], counts[g]
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -250,56 +266,58 @@ def _scatter(t, lines, points, stride, damping, add, x):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def _substitute(factor, rows, band, ones, t):  # type: ignore[no-untyped-def]
+def _substitute(pivots, lower, rows, band, ones, t):  # type: ignore[no-untyped-def]
     """t = (L D Lᵀ)⁻¹ t for one group."""
-    width = (band + 1) * LANES
+    width = band * LANES
     for row in range(rows):
         reach = min(band, row)
         eliminate(
-            t, row * LANES, ones, 0, factor, row * width + LANES, LANES,
-            t, (row - 1) * LANES, -LANES, reach,
-        )  # fmt: skip
+            t, row * LANES, ones, 0, lower, row * width, LANES, t, (row - 1) * LANES, -LANES, reach
+        )
     for row in range(rows - 1, -1, -1):  # the column below row's diagonal lies one row further each
         reach = min(band, rows - 1 - row)
         eliminate(
-            t, row * LANES, factor, row * width, factor, (row + 1) * width + LANES, width + LANES,
+            t, row * LANES, pivots, row * LANES, lower, (row + 1) * width, width + LANES,
             t, (row + 1) * LANES, LANES, reach,
         )  # fmt: skip
 
 
 @njit(inline="always")
-def _solve_groups(factor, lines, points, stride, band, damping, add, r, x, first, tasks, t):  # type: ignore[no-untyped-def]
-    ones = np.ones(LANES, factor.dtype)
+def _solve_groups(  # type: ignore[no-untyped-def]
+    pivots, lower, lines, points, stride, band, damping, add, r, x, first, tasks, t
+):
+    ones = np.ones(LANES, pivots.dtype)
     for g in range(first, lines.shape[0], tasks):
         _gather(r, lines[g], points, stride, t)
-        _substitute(factor[g], lines.shape[1] * points, band, ones, t)
+        _substitute(pivots[g], lower[g], lines.shape[1] * points, band, ones, t)
         _scatter(t, lines[g], points, stride, damping, add, x)
 
 
 @njit(cache=True, nogil=True)
-def _solve(factor, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
-    _solve_groups(factor, lines, points, stride, band, damping, add, r, x, 0, 1, scratch[0])
+def _solve(pivots, lower, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
+    _solve_groups(pivots, lower, lines, points, stride, band, damping, add, r, x, 0, 1, scratch[0])
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _solve_parallel(factor, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
+def _solve_parallel(pivots, lower, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
     tasks = scratch.shape[0]
     for task in prange(tasks):
         _solve_groups(
-            factor, lines, points, stride, band, damping, add, r, x, task, tasks, scratch[task]
-        )
+            pivots, lower, lines, points, stride, band, damping, add, r, x, task, tasks,
+            scratch[task],
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _solve_anew_parallel(  # type: ignore[no-untyped-def]
-    coefficients, lines, links, points, stride, band, damping, add, r, x, scratch, factors
+    coefficients, lines, links, points, stride, band, damping, add, r, x, scratch, pivots, lower
 ):
     tasks = scratch.shape[0]
     for task in prange(tasks):
-        ones, t, factor = np.ones(LANES, factors.dtype), scratch[task], factors[task]
+        ones, t, d, low = np.ones(LANES, pivots.dtype), scratch[task], pivots[task], lower[task]
         counts = np.zeros(2, np.int64)
         for g in range(task, lines.shape[0], tasks):
-            _factorize_block(coefficients, lines[g], links, points, stride, band, factor, counts)
+            _factorize_block(coefficients, lines[g], links, points, stride, band, d, low, counts)
             _gather(r, lines[g], points, stride, t)
-            _substitute(factor, lines.shape[1] * points, band, ones, t)
+            _substitute(d, low, lines.shape[1] * points, band, ones, t)
             _scatter(t, lines[g], points, stride, damping, add, x)

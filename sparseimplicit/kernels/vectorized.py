@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from .lanes import LANES
+from .lanes import LANES, halves
 
 # Of two vectors side by side; for even places the second begins one earlier, to read no further.
 EVEN: Final = tuple(lane + lane // LANES for lane in range(0, 2 * LANES, 2))
@@ -41,8 +41,8 @@ def load_odd(a: Any, i: int) -> Any:
 
 
 def store(value: Any, a: Any, i: int) -> None:
-    """a[i], a[i + 1], … = value, in the precision of a."""
-    a[i : i + LANES] = value
+    """a[i], a[i + 1], … = value, in the precision of a; in uint16 as halves, see `lanes`."""
+    a[i : i + LANES] = halves(value) if a.dtype == np.uint16 else value
 
 
 def store_pairs(even: Any, odd: Any, a: Any, i: int) -> None:
@@ -175,6 +175,13 @@ def _converted(context, builder, value, kind, wanted):  # type: ignore[no-untype
     return builder.fptrunc(value, vector) if narrow else builder.fpext(value, vector)
 
 
+def _upper(builder, floats):  # type: ignore[no-untyped-def]
+    """Return the upper halves of a vector of float32."""
+    bits = builder.bitcast(floats, ir.VectorType(ir.IntType(32), LANES))
+    shifted = builder.lshr(bits, ir.Constant(bits.type, [16] * LANES))
+    return builder.trunc(shifted, ir.VectorType(ir.IntType(16), LANES))
+
+
 @lower_builtin(load_like, types.Array, types.Integer, types.Array)
 def _load_like(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     kinds = signature.args
@@ -199,7 +206,11 @@ _lower_every_other(load_odd, ODD, LANES)
 def _store(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     kinds = signature.args
     (place, _), align = _pointers(context, builder, kinds, arguments, 1)
-    value = _converted(context, builder, arguments[0], kinds[0].dtype, kinds[1].dtype)
+    if kinds[1].dtype == types.uint16:
+        value = _upper(builder, _converted(context, builder, arguments[0], kinds[0].dtype,
+                                           types.float32))  # fmt: skip
+    else:
+        value = _converted(context, builder, arguments[0], kinds[0].dtype, kinds[1].dtype)
     builder.store(value, place, align=align)
     return context.get_dummy_value()
 

@@ -151,9 +151,9 @@ class Tiling:
         return self.points * int(self.lines.shape[1])
 
     @property
-    def factor_shape(self) -> tuple[int, int]:
-        """Shape of the factor: groups of blocks, numbers in each."""
-        return self.lines.shape[0], self.rows * (self.band + 1) * LANES
+    def groups(self) -> int:
+        """Groups of blocks that are solved side by side."""
+        return int(self.lines.shape[0])
 
 
 @lru_cache(maxsize=256)

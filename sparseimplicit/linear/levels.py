@@ -42,11 +42,12 @@ LAST_LINES: Final = 16  # a level of no more lines is one block, and solved exac
 class Smoother:
     """The blocks of one tiling, with their factors or with room to make one at a time.
 
-    factor: of all groups of blocks, or of one a task where ``coefficients`` are held instead.
+    pivots, lower : of all groups of blocks, or of one a task where `coefficients` are held.
     """
 
     tiling: Tiling
-    factor: NDArray[Any]
+    pivots: NDArray[Any]
+    lower: NDArray[Any]
     damping: float
     scratch: NDArray[Any]
     coefficients: NDArray[Any] | None = None
@@ -56,13 +57,13 @@ class Smoother:
         t = self.tiling
         if self.coefficients is None:
             lines.solve(
-                self.factor, t.lines, t.points, t.stride, t.band, self.damping, add, r, x,
-                self.scratch,
+                self.pivots, self.lower, t.lines, t.points, t.stride, t.band, self.damping, add,
+                r, x, self.scratch,
             )  # fmt: skip
         else:
             lines.solve_anew(
                 self.coefficients, t.lines, t.links, t.points, t.stride, t.band, self.damping,
-                add, r, x, self.scratch, self.factor,
+                add, r, x, self.scratch, self.pivots, self.lower,
             )  # fmt: skip
 
 
@@ -80,16 +81,19 @@ def smoother(
     if coefficients.shape[1] >= PARALLEL_ROWS:
         tasks = min(numba.get_num_threads(), kind.lines.shape[0])
     scratch = lease.empty((tasks, kind.rows * LANES), dtype)
-    groups, numbers = kind.factor_shape
+    held, numbers = (tasks if lean else kind.groups), kind.rows * LANES
+    pivots = lease.empty((held, numbers), dtype)
+    # Below the diagonal three digits do.
+    below = np.uint16 if dtype == np.float32 else dtype
+    lower = lease.empty((held, numbers * kind.band), below)
     if lean:
-        return Smoother(kind, lease.empty((tasks, numbers), dtype), damping, scratch, coefficients)
-    factor = lease.empty((groups, numbers), dtype)
+        return Smoother(kind, pivots, lower, damping, scratch, coefficients)
     _, negative = lines.factorize(
-        coefficients, kind.lines, kind.links, kind.points, kind.stride, kind.band, factor
+        coefficients, kind.lines, kind.links, kind.points, kind.stride, kind.band, pivots, lower
     )
     if negative:
         raise _indefinite(f"Cholesky of {negative} of its blocks of lines met a negative pivot")
-    return Smoother(kind, factor, damping, scratch)
+    return Smoother(kind, pivots, lower, damping, scratch)
 
 
 def _indefinite(found: str) -> NotPositiveDefinite:
@@ -132,7 +136,7 @@ class Level:
     def bytes(self) -> int:
         """Bytes that are held."""
         held = [self.coefficients, self.weights, self.b, self.x, self.r]
-        held += [a for s in self.smoothers for a in (s.factor, s.scratch)]
+        held += [a for s in self.smoothers for a in (s.pivots, s.lower, s.scratch)]
         return sum(a.nbytes for a in held)
 
     def residual(self) -> None:
@@ -214,10 +218,10 @@ def build(
 
 
 def stored_bytes(shape: Shape) -> int:
-    """Return about the bytes of all factors in float32, which a lean hierarchy does without."""
+    """Return about the bytes of all factors, which a lean hierarchy does without."""
     spatial = min(shape) > 1
-    numbers = 2 * (SPATIAL_LINES**2 + 1 if spatial else PLANAR_LINES + 1)
-    return int(4 * numbers * np.prod(shape) * (1.5 if spatial else 1.4))
+    below = SPATIAL_LINES**2 + 1 if spatial else PLANAR_LINES + 1
+    return int(2 * (4 + 2 * below) * np.prod(shape) * (1.5 if spatial else 1.4))
 
 
 def _coarsen(

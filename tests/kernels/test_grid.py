@@ -239,6 +239,12 @@ def test_compiled_choices_and_blocks_do_what_their_bodies_say(dtype, other):
         np.testing.assert_allclose(compiled, plain, rtol=1e-6)
 
 
+def room(t, below=np.float64):
+    """Return room for the factors of a tiling."""
+    numbers = t.rows * lanes.LANES
+    return np.empty((t.groups, numbers)), np.empty((t.groups, numbers * t.band), below)
+
+
 @pytest.mark.parametrize("form", [0, 1, 2], ids=["serial", "parallel", "python"])
 @pytest.mark.parametrize("kind", GRIDS)
 def test_blocks_of_lines_are_solved(kind, form):
@@ -249,10 +255,10 @@ def test_blocks_of_lines_are_solved(kind, form):
         size = tuple(1 if a == axis or shape[a] == 1 else 3 for a in range(3))
         shift = tuple(s // 2 for s in size)
         t = tiling(shape, offsets, axis, size, shift)
-        factor = np.empty(t.factor_shape)
+        factor = room(t)
         counts = np.zeros((t.lines.shape[0], 2), np.int64)
         forms(lines, "factorize")[form](
-            c, t.lines, t.links, t.points, t.stride, t.band, factor, counts
+            c, t.lines, t.links, t.points, t.stride, t.band, *factor, counts
         )
         assert not counts.any()
         expected = twin.block_solve(matrix, shape, axis, size, shift, r)
@@ -260,19 +266,52 @@ def test_blocks_of_lines_are_solved(kind, form):
             x = np.ones_like(r)
             scratch = np.empty((2, t.rows * lanes.LANES))
             forms(lines, "solve")[form](
-                factor, t.lines, t.points, t.stride, t.band, 0.5, add, r, x, scratch
+                *factor, t.lines, t.points, t.stride, t.band, 0.5, add, r, x, scratch
             )
             np.testing.assert_allclose(x, 0.5 * expected + add, atol=1e-12)
+
+
+@numba.njit
+def _halve(a, out):
+    for i in range(0, a.size, lanes.LANES):
+        vectorized.store(vectorized.load(a, i), out, i)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_halves_are_the_numbers_rounded_towards_zero(dtype):
+    a = np.random.default_rng(0).standard_normal(64).astype(dtype) * 10.0 ** np.arange(-32, 32)
+    a[0] = 0.0
+    compiled, plain = np.empty((2, 64), np.uint16)
+    _halve(a, compiled)
+    _halve.py_func(a, plain)
+    np.testing.assert_array_equal(compiled, plain)
+    back = lanes.whole(compiled)
+    assert (np.abs(back) <= np.abs(a.astype(np.float32))).all()
+    np.testing.assert_allclose(back, a, rtol=2.0**-7)
+
+
+def test_factors_in_halves_solve_as_well():
+    shape, wraps = GRIDS[next(iter(GRIDS))]
+    c, offsets, matrix = problem(shape, wraps)
+    axis = int(np.argmax(shape))
+    t = tiling(shape, offsets, axis, shape, (0, 0, 0))
+    pivots, lower = room(t, np.uint16)
+    lines.factorize(c, t.lines, t.links, t.points, t.stride, t.band, pivots, lower)
+    r = np.random.default_rng(2).standard_normal(matrix.shape[0])
+    x, scratch = np.zeros_like(r), np.empty((1, t.rows * lanes.LANES))
+    lines.solve(pivots, lower, t.lines, t.points, t.stride, t.band, 1.0, False, r, x, scratch)
+    left = np.linalg.norm(r - matrix @ x) / np.linalg.norm(r)
+    assert 1e-6 < left < 0.02
 
 
 def test_a_pivot_that_is_rounding_gives_way_to_the_diagonal():
     c = np.array([[1.0, 1.0, 1.0], [-1.0, 0.0, 0.0]])  # singular in its first two points
     t = tiling((1, 1, 3), ((0, 0, 0), (0, 0, 1)), 2, (1, 1, 1), (0, 0, 0))
-    factor = np.empty(t.factor_shape)
-    assert lines.factorize(c, t.lines, t.links, t.points, t.stride, t.band, factor) == (1, 0)
-    assert np.isfinite(factor).all()
+    factor = room(t)
+    assert lines.factorize(c, t.lines, t.links, t.points, t.stride, t.band, *factor) == (1, 0)
+    assert np.isfinite(factor[0]).all()
     c[1, 0] = -2.0  # and now indefinite
-    assert lines.factorize(c, t.lines, t.links, t.points, t.stride, t.band, factor) == (1, 1)
+    assert lines.factorize(c, t.lines, t.links, t.points, t.stride, t.band, *factor) == (1, 1)
 
 
 @numba.njit
@@ -280,11 +319,13 @@ def _eliminate(out, scale, a, b, count):
     lanes.eliminate(out, 0, scale, 0, a, 0, lanes.LANES, b, 0, lanes.LANES, count)
 
 
+@pytest.mark.parametrize("halved", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 8])
-def test_compiled_lanes_do_what_their_body_says(count, dtype):
+def test_compiled_lanes_do_what_their_body_says(count, dtype, halved):
     rng = np.random.default_rng(count)
     a, b = rng.standard_normal((2, 8 * lanes.LANES)).astype(dtype)
+    a = lanes.halves(a) if halved else a
     scale, out = rng.standard_normal((2, lanes.LANES)).astype(dtype)
     plain = out.copy()
     lanes.eliminate(plain, 0, scale, 0, a, 0, lanes.LANES, b, 0, lanes.LANES, count)
