@@ -154,15 +154,16 @@ def experts(size, repeats):
     table(turns(with_jax(methods, jax), repeats), "local terms")
 
 
-def elements(nodes, repeats):
+def elements(nodes, repeats, ordered):
     """Print the fill of f_y and f_x of P1 diffusion on a Delaunay mesh."""
-    case = mesh_terms.diffusion(nodes)
+    case = mesh_terms.diffusion(nodes, ordered)
     problem = case.make()
     a = problem.state_jacobian(case.x, case.y)
     far = sparse_error(a, case.second(case.x, case.y))
-    print(f"\nP1 diffusion, {nodes} nodes: f_y, {a.nnz} values")
+    numbering = "by strips" if ordered else "at random"
+    print(f"\nP1 diffusion, {nodes} nodes numbered {numbering}: f_y, {a.nnz} values")
     print(f"  error {far:.1e} to sparse products")
-    _, triangles, area, gradients, boundary = mesh_terms.mesh(nodes)
+    _, triangles, area, gradients, boundary = mesh_terms.mesh(nodes, ordered=ordered)
     geometry = np.concatenate([area[:, None], gradients.reshape(-1, 6)], axis=1)
 
     def jax():
@@ -190,7 +191,9 @@ def main():
         "errors": lambda options: errors(options.only),
         "tv": lambda options: tv(options.size, options.repeats),
         "experts": lambda options: experts(options.experts_size, options.repeats),
-        "elements": lambda options: elements(options.nodes, options.repeats),
+        "elements": lambda options: [
+            elements(options.nodes, options.repeats, ordered) for ordered in (True, False)
+        ],
         "first": lambda options: first_calls.main(options.only),
     }
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")

@@ -16,25 +16,34 @@ def select(index, n):
     return sparse.csr_array((np.ones(index.size), (np.arange(index.size), index)), (index.size, n))
 
 
-def mesh(count, seed=0):
-    """Return points (n, 2), triangles (E, 3), areas (E,), gradients (E, 3, 2) and the boundary."""
+def mesh(count, seed=0, ordered=False):
+    """Return points (n, 2), triangles (E, 3), areas (E,), gradients (E, 3, 2) and the boundary.
+
+    Nodes are numbered at random, or ``ordered`` by strips, and triangles by their smallest node.
+    """
     rng = np.random.default_rng(seed)
     side = np.linspace(0.0, 1.0, max(3, int(np.sqrt(count) / 2)))
     edges = [np.stack([side, side * 0 + z], axis=1) for z in (0.0, 1.0)]
     border = np.unique(np.concatenate(edges + [e[:, ::-1] for e in edges]), axis=0)
     points = np.concatenate([border, rng.uniform(0.02, 0.98, (count - len(border), 2))])
+    if ordered:
+        strip = np.floor(points[:, 1] * np.sqrt(count / 2))
+        points = points[np.lexsort((points[:, 0], strip))]
     triangles = Delaunay(points).simplices
+    if ordered:
+        triangles = triangles[np.argsort(triangles.min(axis=1), kind="stable")]
     a, b, c = points[triangles].swapaxes(0, 1)
     area = 0.5 * ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
     opposite = np.stack([c - b, a - c, b - a], axis=1)
     turned = np.stack([-opposite[..., 1], opposite[..., 0]], axis=-1)
     gradients = turned / (2 * area)[:, None, None]
-    return points, triangles, np.abs(area), gradients, np.arange(len(border))
+    boundary = np.flatnonzero(np.any((points == 0.0) | (points == 1.0), axis=1))
+    return points, triangles, np.abs(area), gradients, boundary
 
 
-def diffusion(count=60):
+def diffusion(count=60, ordered=False):
     """−∇·((1 + u²) ∇u) = exp(m): P1 elements, one point an element, u = 0 on the boundary."""
-    _, triangles, area, gradients, boundary = mesh(count)
+    _, triangles, area, gradients, boundary = mesh(count, ordered=ordered)
     geometry = np.concatenate([area[:, None], gradients.reshape(-1, 6)], axis=1)
     rng = np.random.default_rng(1)
     m, u = rng.uniform(-1.0, 1.0, count), rng.uniform(-1.0, 1.0, count)
