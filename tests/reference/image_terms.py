@@ -71,12 +71,12 @@ def anisotropic(shape=(9, 11), weight_map=False, epsilon=0.3):
 
 
 def huber(shape=(9, 11), weight_map=False, delta=0.6):
-    """½‖y − f‖² + Σ exp(x) h(|∇y|); the maximum keeps the root away from 0 where it is not used."""
+    """½‖y − f‖² + Σ exp(x) h(|∇y|); in the last corner the root that is not chosen is one of 0."""
 
     def phi(y, x, c):
         square = (y[1] - y[0]) ** 2 + (y[2] - y[0]) ** 2
-        far = np.sqrt(np.maximum(square, delta**2)) - delta / 2
-        return np.exp(x[0]) * si.where(square < delta**2, square / (2 * delta), far)
+        near, far = square / (2 * delta), np.sqrt(square) - delta / 2
+        return np.exp(x[0]) * si.where(square < delta**2, near, far)
 
     return _denoising(shape, weight_map, phi, case.huber(delta))
 
