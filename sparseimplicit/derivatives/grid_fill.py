@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from .compiled import compiled
 from .grid_pattern import Rows
 from .grid_source import Layout, Piece, grid_text
-from .grid_terms import flat, lines_of
+from .grid_terms import lines_of
 from .lists import frozen
+from .threads import spread
 
 Array = NDArray[np.float64]
 
@@ -37,14 +38,13 @@ class GridKernel:
         self.shape, self.pieces = shape, tuple(pieces)
         self.rows = [r for r in rows if isinstance(r, Rows)]
         bases = tuple((r.base, len(r.slots)) if isinstance(r, Rows) else (r, 1) for r in rows)
-        parallel = int(np.prod(shape)) >= PARALLEL
-        draft = Layout(self.pieces, bases, 1, bool(self.rows), parallel)
+        draft = Layout(self.pieces, bases, 1, bool(self.rows))
         outer = [lines_of(shape, o) for o in draft.outers]
         self.outer = np.array(outer, dtype=np.int64)
         self.depth = int(self.outer.max() - self.outer.min()) + 1
         self.tile = self._tile(bases)
-        text = grid_text(Layout(self.pieces, bases, self.tile, bool(self.rows), parallel))
-        self.source, self.arrays = text.source, text.arrays
+        text = grid_text(Layout(self.pieces, bases, self.tile, bool(self.rows)))
+        self.source, self.arrays, self.scratch = text.source, text.arrays, text.scratch
         self.places = np.array(
             [(base, lines_of(shape, o[:-1])) for base, o in text.places], dtype=np.int64
         ).reshape(-1, 2)
@@ -97,11 +97,22 @@ class GridKernel:
             for f, r in enumerate(self.rows) for name in ("few", "columns", "bounds", "table")
         }  # fmt: skip
         given = tables | dict(arrays)
-        compiled(self.source).run(
-            self.tasks, out, sums, self.lines, self.shape[-1], self.depth, self.outer, self.places,
-            self.starts, self.boxes, self.begins, self.regular,
-            *(frozen(given[name]) for name in self.arrays),
-        )  # fmt: skip
+        read = [frozen(given[name]) for name in self.arrays]
+        run = compiled(self.source).run
+        entries, staged, slots = self.scratch
+
+        def share(first: int, last: int) -> None:
+            ring, inp, sl = np.empty(self.depth * entries), np.empty(staged), np.empty(slots)
+            run(
+                first, last, self.tasks, ring, inp, sl, out, sums, self.lines, self.shape[-1],
+                self.depth, int(self.outer.max()), int(self.outer.min()), self.outer, self.places,
+                self.starts, self.boxes, self.begins, self.regular, *read,
+            )  # fmt: skip
+
+        if int(np.prod(self.shape)) < PARALLEL:
+            share(0, len(self.tasks))
+        else:
+            spread(share, len(self.tasks))
 
 
 def shared_arrays(
@@ -118,5 +129,3 @@ def shared_arrays(
                 found[f"{name}s{n}"] = seed[term.shared_places] if term.shared_places.size else x[:0]
     return found
 
-
-__all__ = ["GridKernel", "flat", "shared_arrays"]

@@ -162,7 +162,7 @@ def _rows(
     begins = np.where(inner.ravel(), starts[first_rows].astype(np.int64), -1)
     shifts = np.array([b + flat(shape, d) for b, d in slots], dtype=np.int64)
     count = box[-1][1] - box[-1][0]
-    grid_lines.fill_all_columns(begins, first_rows, count, shifts, indices)
+    grid_lines.fill_columns(begins, first_rows, count, shifts, indices)
     own_starts, own = border
     begin = starts[outside].astype(np.int64)
     lengths = np.diff(own_starts)

@@ -18,7 +18,7 @@ from .source import LOGADDEXP, PRELUDE, Lines, Program, indented, uses
 Offset = tuple[int, ...]
 IMPORTS: Final = (
     "from sparseimplicit.kernels.grid_lines import (\n"
-    "    clear, put_irregular, stage, stage_data, stage_indexed,\n)\n\n"
+    "    clear, put_irregular, stage, stage_data, stage_indexed, within,\n)\n\n"
 )
 ABSENT: Final = -(2**62)  # the first element of a line that has none
 
@@ -47,7 +47,6 @@ class Layout:
     bases: tuple[tuple[int, int], ...]
     tile: int
     matrix: bool
-    parallel: bool
 
     @property
     def outers(self) -> tuple[Offset, ...]:
@@ -94,8 +93,8 @@ class _Staging:
             slot = self.numbers[key] = len(self.numbers)
             n = len(self.shared)  # bases and line offsets depend on the grid, and come as numbers
             self.shared.append(
-                f"stage_line({source}, places[{n}, 0], el + places[{n}, 1], lines, width, "
-                f"left + ({offset[-1]}), inp[{slot} * TE : {slot + 1} * TE])"
+                f"stage({source}, places, {n}, el, lines, width, left + ({offset[-1]}), inp, "
+                f"{slot} * TE, TE)"
             )
         return f"inp[{self.numbers[key]} * TE + t]", True
 
@@ -104,7 +103,7 @@ class _Staging:
         if key not in self.numbers:
             slot = self.numbers[key] = len(self.numbers)
             self.by_term.setdefault(number, []).append(
-                f"{how}e + left, low, high, inp[{slot} * TE : {slot + 1} * TE])"
+                f"{how}e + left, low, high, inp, {slot} * TE, TE)"
             )
         return f"inp[{self.numbers[key]} * TE + t]", True
 
@@ -115,15 +114,19 @@ class _Staging:
 
 @dataclass(frozen=True)
 class GridText:
-    """A generated module, the arrays it reads, and (base, offset) of each line it stages."""
+    """A generated module, the arrays it reads, and (base, offset) of each line it stages.
+
+    scratch : sizes of a line of entries, of what is staged, and of the sums of a tile.
+    """
 
     source: str
     arrays: tuple[str, ...]
     places: tuple[tuple[int, Offset], ...]
+    scratch: tuple[int, int, int]
 
 
 def grid_text(layout: Layout) -> GridText:
-    """Return a module with ``run(tasks, out, sums, lines, width, depth, …)``; see `GridKernel`."""
+    """Return a module with ``run(begin, end, tasks, …)`` for tasks begin … end − 1."""
     staging = _Staging()
     hoisted: list[str] = []
     blocks: list[str] = []
@@ -163,19 +166,14 @@ def _renamed(lines: Lines, number: int) -> tuple[list[str], list[str], dict[str,
 
 def _term(number: int, first: int, count: int, body: list[str], own: list[str]) -> str:
     """Return the statements that compute one line of a term's entries, 0 where it has none."""
-    low_high = [
-        f"low = min(max(boxes[{number}, 0] - left, 0), TE)",
-        f"high = max(min(boxes[{number}, 1] - left, TE), low)",
-    ]
     return (
-        indented([f"e = starts[{number}, el] if 0 <= el < lines else {ABSENT}"], 2)
-        + indented([f"if e == {ABSENT}:", f"    o[{first} * TE : {first + count} * TE] = 0.0"], 2)
-        + indented(["else:"], 2)
-        + indented([*low_high, *own, "for t in range(TE):"], 3)
-        + indented(body, 4)
-        + indented(
-            [f"clear(o[{first} * TE : {first + count} * TE], {count}, TE, low, high)"], 3
-        )
+        indented([f"e = {ABSENT}", "if 0 <= el < lines:", f"    e = starts[{number}, el]",
+                  f"if e == {ABSENT}:", f"    clear(o, {first}, {count}, TE, 0, 0)",
+                  "else:"], 3)
+        + indented([f"low, high = within(boxes, {number}, left, TE)", *own,
+                    "for t in range(TE):"], 4)
+        + indented(body, 5)
+        + indented([f"clear(o, {first}, {count}, TE, low, high)"], 4)
     )  # fmt: skip
 
 
@@ -188,7 +186,7 @@ def _sums(piece: Piece, places: dict[int, int], first: int) -> str:
             "total = 0.0", "for t in range(low, high):", f"    total += o[{m} * TE + t]",
             f"sums[{first + j}, el, part] = total",
         ]  # fmt: skip
-    return indented(lines, 3)
+    return indented(lines, 4)
 
 
 def _gather(layout: Layout, entries: list[dict[int, int]]) -> str:
@@ -198,7 +196,7 @@ def _gather(layout: Layout, entries: list[dict[int, int]]) -> str:
     right = layout.columns[1]
     for d, _ in enumerate(outers):
         text += indented(
-            [f"q = (line - outer[{d}]) % depth", f"r{d} = ring[q * ME : q * ME + ME]"], 2
+            [f"q = (line - outer[{d}]) % depth", f"r{d} = ring[q * ME : q * ME + ME]"], 3
         )
     for f, (base, slots) in enumerate(layout.bases):
         terms: list[list[str]] = [[] for _ in range(slots)]
@@ -208,7 +206,7 @@ def _gather(layout: Layout, entries: list[dict[int, int]]) -> str:
                     d = outers.index(offset[:-1])
                     terms[slot].append(f"r{d}[{places[node]} * TE + {right - offset[-1]} + t]")
         sums = [f"sl[{s} * T + t] = {' + '.join(found)}" for s, found in enumerate(terms)]
-        text += indented(["for t in range(T):", *("    " + s for s in sums)], 2)
+        text += indented(["for t in range(T):", *("    " + s for s in sums)], 3)
         text += _put(f, slots, layout.matrix)
     return text
 
@@ -220,8 +218,7 @@ def _put(f: int, slots: int, matrix: bool) -> str:
     lines = [
         f"begin = begins[{f}, line]",
         "if begin >= 0:",
-        f"    low = max(regular[{f}, 0] - j0, 0)",
-        f"    high = min(min(regular[{f}, 1] - j0, T), width - j0)",
+        f"    low, high = within(regular, {f}, j0, T)",
         f"    begin += (j0 - regular[{f}, 0]) * {slots}",
         "    for t in range(low, high):",
         f"        k = np.uint64(begin + t * {slots})",
@@ -232,7 +229,7 @@ def _put(f: int, slots: int, matrix: bool) -> str:
             f"put_irregular(sl, T, j0, few{f}[line], few{f}[line + 1], columns{f}, bounds{f}, "
             f"table{f}, out)"
         )
-    return indented(lines, 2)
+    return indented(lines, 3)
 
 
 def _module(
@@ -248,39 +245,25 @@ def _module(
     head += f"T = {layout.tile}\nTE = {layout.tile + high - low}\nME = {entries} * TE\n"
     if any(uses(p.program, "logaddexp") for p in layout.pieces):
         head += LOGADDEXP
-    shared = "out, sums, lines, width, depth, outer, places, starts, boxes, begins, regular"
-    arguments = ", ".join([shared, *tables, *arrays])
-    storing = bool(layout.bases)
-    body = (
-        indented(["ring = np.empty(depth * ME)", f"inp = np.empty({len(staging.numbers)} * TE)",
-                  f"sl = np.empty({slots} * T)", *hoisted, f"left = j0 - ({high})",
-                  "ahead, behind = np.max(outer), np.min(outer)",
-                  "for el in range(first - ahead, last - behind):"], 1)
-        + indented(["q = el % depth", "o = ring[q * ME : q * ME + ME]", *staging.shared], 2)
-        + "".join(blocks)
-        + (indented(["line = el + behind", "if line < first:", "    continue"], 2)
-           + _gather(layout, first_entry) if storing else "")
-    )  # fmt: skip
+    shared = (
+        "begin, end, tasks, ring, inp, sl, out, sums, lines, width, depth, ahead, behind, outer, "
+        "places, starts, boxes, begins, regular"
+    )
+    tail = ""
+    if layout.bases:
+        tail = indented(["line = el + behind", "if line < first:", "    continue"], 3)
+        tail += _gather(layout, first_entry)
     source = (
-        head + HELPER
-        + '\n@njit(cache=CACHE, nogil=True, error_model="numpy")\n'
-        + f"def strip(first, last, part, j0, {arguments}):\n" + body
-        + f'\n\n@njit(cache=CACHE, nogil=True, error_model="numpy", parallel={layout.parallel})\n'
-        + f"def run(tasks, {arguments}):\n"
-        + f"    for n in {'prange' if layout.parallel else 'range'}(tasks.shape[0]):\n"
-        + "        strip(tasks[n, 0], tasks[n, 1], tasks[n, 2], tasks[n, 2] * T, "
-        + f"{arguments})\n"
+        head
+        + '\n\n@njit(cache=CACHE, nogil=True, error_model="numpy")\n'
+        + f"def run({', '.join([shared, *tables, *arrays])}):\n"
+        + indented([*hoisted, "for n in range(begin, end):"], 1)
+        + indented(["first, last, part = tasks[n, 0], tasks[n, 1], tasks[n, 2]", "j0 = part * T",
+                    f"left = j0 - ({high})", "for el in range(first - ahead, last - behind):"], 2)
+        + indented(["q = el % depth", "o = ring[q * ME : q * ME + ME]", *staging.shared], 3)
+        + "".join(blocks)
+        + tail
     )  # fmt: skip
-    return GridText(source, tuple([*tables, *arrays]), tuple(staging.places()))
-
-
-HELPER: Final = """
-
-@njit(cache=CACHE, nogil=True)
-def stage_line(source, base, line, lines, width, left, out):
-    if 0 <= line < lines:
-        stage(source, base + line * width, width, left, out)
-    else:
-        out[:] = 0.0
-
-"""
+    te = layout.tile + high - low
+    scratch = (entries * te, len(staging.numbers) * te, slots * layout.tile)
+    return GridText(source, tuple([*tables, *arrays]), tuple(staging.places()), scratch)

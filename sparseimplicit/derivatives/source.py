@@ -32,7 +32,7 @@ from math import (
 )
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 """
 LOGADDEXP: Final = """
@@ -142,12 +142,12 @@ def uses(program: Program, operation: str) -> bool:
     return any(program.graph.operations[a] == operation for a in program.nodes)
 
 
-def list_source(program: Program, *, parallel: bool) -> str:
-    """Return a module with ``run(count, starts, inside, outside, sums, out, to, *arrays)``.
+def list_source(program: Program) -> str:
+    """Return a module with ``run(begin, end, count, inside, elements, sums, out, to, *arrays)``.
 
-    Blocks of elements run in parallel where ``parallel``: of each the elements that ``inside``
-    marks, afterwards one after another those of ``outside``. ``sums[j, n]`` is sum j of chunk n of
-    `CHUNK` elements; the last one is of the elements outside.
+    It takes chunks begin … end − 1 of `CHUNK` elements; of ``elements`` where that holds some, of
+    0 … count − 1 where not, and then those alone that ``inside`` marks unless it is empty.
+    ``sums[j, n]`` becomes sum j of chunk n.
     """
 
     def load(name: str, place: int) -> tuple[str, bool]:
@@ -155,65 +155,23 @@ def list_source(program: Program, *, parallel: bool) -> str:
         return how.text.format(i=place), how.varies
 
     lines = Lines(program, load)
-    arrays = ", ".join(program.arrays)
-    kept = ", ".join(lines.kept)
-    tail = ", ".join(t for t in (arrays, kept) if t)
     body = list(lines.inner)
     for a, node in enumerate(program.stores):
         target = f"out[to[e, {a}]] +=" if program.scatter else f"out[{a}, e] ="
         body.append(f"{target} {lines.names[node]}")
-    returned = ", ".join(lines.names[node] for node in program.sums)
-    body.append(f"return {returned}" if returned else "return")
-    head = PRELUDE + (LOGADDEXP if uses(program, "logaddexp") else "")
-    call = f"element(e, out, to{', ' + tail if tail else ''})"
+    body += [f"t{j} += {lines.names[node]}" for j, node in enumerate(program.sums)]
+    arguments = ", ".join(["inside, elements, sums, out, to", *program.arrays])
     return (
-        head
+        PRELUDE + (LOGADDEXP if uses(program, "logaddexp") else "")
         + '\n@njit(cache=CACHE, nogil=True, error_model="numpy")\n'
-        + f"def element(e, out, to{', ' + tail if tail else ''}):\n"
-        + indented(body, 1)
-        + f'\n\n@njit(cache=CACHE, nogil=True, error_model="numpy", parallel={parallel})\n'
-        + f"def run(count, starts, inside, outside, sums, out, to{', ' + arrays if arrays else ''}"
-        + "):\n"
+        + f"def run(begin, end, count, {arguments}):\n"
         + indented(lines.hoisted, 1)
-        + (_blocks(call, len(program.sums)) if parallel else _chunks(call, len(program.sums)))
-    )
-
-
-def _sum_lines(call: str, sums: int) -> tuple[list[str], list[str], list[str]]:
-    """Return how sums start, how an element adds to them, and how a chunk stores them."""
-    if not sums:
-        return [], [call], []
-    parts = ", ".join(f"p{j}" for j in range(sums))
-    start = [f"t{j} = 0.0" for j in range(sums)]
-    add = [f"{parts} = {call}", *(f"t{j} += p{j}" for j in range(sums))]
-    return start, add, [f"sums[{j}, n] = t{j}" for j in range(sums)]
-
-
-def _chunks(call: str, sums: int) -> str:
-    start, add, store = _sum_lines(call, sums)
-    return (
-        f"    for n in range((count + {CHUNK - 1}) // {CHUNK}):\n"
-        + indented(start, 2)
-        + f"        for e in range(n * {CHUNK}, min(count, n * {CHUNK} + {CHUNK})):\n"
-        + indented(add, 3)
-        + indented(store, 2)
-    )
-
-
-def _blocks(call: str, sums: int) -> str:
-    start, add, store = _sum_lines(call, sums)
-    return (
-        "    for b in prange(starts.size - 1):\n"
-        f"        for n in range(starts[b] // {CHUNK}, (starts[b + 1] + {CHUNK - 1}) // {CHUNK}):\n"
-        + indented(start, 3)
-        + f"            for e in range(n * {CHUNK}, min(starts[b + 1], n * {CHUNK} + {CHUNK})):\n"
-        + "                if inside[e]:\n"
-        + indented(add, 5)
-        + indented(store, 3)
-        + (f"    n = (count + {CHUNK - 1}) // {CHUNK}\n" if sums else "")
-        + indented(start, 1)
-        + "    for q in range(outside.size):\n"
-        + "        e = outside[q]\n"
-        + indented(add, 2)
-        + indented(store, 1)
-    )
+        + indented(["masked, listed = inside.size > 0, elements.size > 0",
+                    "for n in range(begin, end):"], 1)
+        + indented([f"last = (n + 1) * {CHUNK}", "if last > count:", "    last = count",
+                    *(f"t{j} = 0.0" for j in range(len(program.sums))),
+                    f"for e in range(n * {CHUNK}, last):"], 2)
+        + indented(["if masked and not inside[e]:", "    continue",
+                    "if listed:", "    e = elements[e]", *body], 3)
+        + indented([f"sums[{j}, n] = t{j}" for j in range(len(program.sums))], 2)
+    )  # fmt: skip

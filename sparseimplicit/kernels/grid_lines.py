@@ -1,59 +1,65 @@
 """Lines of a grid in tiles: what generated kernels of grid terms read, clear and write.
 
-A tile holds ``size`` numbers of a line from column ``left`` on, also columns off the grid.
+A tile holds ``size`` numbers of a line from column ``left`` on, also columns off the grid; it
+stands in ``out`` from ``at`` on.
 """
 
 from typing import Any
-
 
 from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def stage(source: Any, begin: int, width: int, left: int, out: Any) -> None:
-    """out[t] = source[begin + left + t] on the grid, columns 0 … width − 1; else 0."""
-    size = out.size
+def stage(
+    source: Any, places: Any, n: int, el: int, lines: int, width: int, left: int, out: Any, at: int,
+    size: int,
+) -> None:  # fmt: skip
+    """Copy a tile of line el + places[n, 1] of the grid at source[places[n, 0]]; 0 off the grid."""
+    line = el + places[n, 1]
     low, high = min(max(0, -left), size), max(0, min(size, width - left))
-    for t in range(low):
-        out[t] = 0.0
+    if line < 0 or line >= lines or high <= low:
+        low, high = size, size
+    tile = out[at : at + size]
+    tile[:low] = 0.0
+    tile[high:] = 0.0
     if high > low:
-        line = source[begin + left + low : begin + left + high]
-        part = out[low:high]
-        for t in range(part.size):
-            part[t] = line[t]
-    for t in range(max(low, high), size):
-        out[t] = 0.0
+        begin = places[n, 0] + line * width + left
+        tile[low:high] = source[begin + low : begin + high]
 
 
 @njit(cache=True, nogil=True)
-def stage_data(c: Any, i: int, element: int, low: int, high: int, out: Any) -> None:
-    """out[t] = c[element + t, i] for low ≤ t < high; else 0. ``element`` is that of t = 0."""
-    out[:] = 0.0
-    if high > low:
-        rows = c[element + low : element + high]
-        part = out[low:high]
-        for t in range(part.size):
-            part[t] = rows[t, i]
+def stage_data(
+    c: Any, i: int, element: int, low: int, high: int, out: Any, at: int, size: int
+) -> None:
+    """Copy c[element + t, i] for low ≤ t < high, else 0; ``element`` is that of t = 0."""
+    out[at : at + size] = 0.0
+    for t in range(low, high):
+        out[at + t] = c[element + t, i]
 
 
 @njit(cache=True, nogil=True)
 def stage_indexed(
-    source: Any, places: Any, i: int, element: int, low: int, high: int, out: Any
+    source: Any, places: Any, i: int, element: int, low: int, high: int, out: Any, at: int, size: int
 ) -> None:
-    """out[t] = source[places[element + t, i]] for low ≤ t < high; else 0."""
-    out[:] = 0.0
+    """Copy source[places[element + t, i]] for low ≤ t < high, else 0."""
+    out[at : at + size] = 0.0
     for t in range(low, high):
-        out[t] = source[places[element + t, i]]
+        out[at + t] = source[places[element + t, i]]
 
 
 @njit(cache=True, nogil=True)
-def clear(out: Any, count: int, size: int, low: int, high: int) -> None:
-    """Set out[m size + t] = 0 for each m < count and each t that is not in low … high − 1."""
-    for m in range(count):
-        for t in range(low):
-            out[m * size + t] = 0.0
-        for t in range(max(low, high), size):
-            out[m * size + t] = 0.0
+def within(boxes: Any, n: int, left: int, size: int) -> tuple[int, int]:
+    """Return the part of a tile that lies in columns boxes[n, 0] … boxes[n, 1] − 1."""
+    low = min(max(boxes[n, 0] - left, 0), size)
+    return low, max(min(boxes[n, 1] - left, size), low)
+
+
+@njit(cache=True, nogil=True)
+def clear(out: Any, first: int, count: int, size: int, low: int, high: int) -> None:
+    """Set tiles first … first + count − 1 to 0 but for their part low … high − 1."""
+    for m in range(first, first + count):
+        out[m * size : m * size + low] = 0.0
+        out[m * size + high : (m + 1) * size] = 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -76,18 +82,15 @@ def put_irregular(
 
 
 @njit(cache=True, nogil=True)
-def fill_columns(begin: int, row: int, count: int, shifts: Any, out: Any) -> None:
-    """Fill the columns of ``count`` rows from ``row`` on, each row + shift for each shift."""
-    k = begin
-    for i in range(row, row + count):
-        for s in range(shifts.size):
-            out[k] = i + shifts[s]
-            k += 1
+def fill_columns(begins: Any, rows: Any, count: int, shifts: Any, out: Any) -> None:
+    """Fill the columns of ``count`` rows of each line from rows[line] on: row + each shift.
 
-
-@njit(cache=True, nogil=True)
-def fill_all_columns(begins: Any, rows: Any, count: int, shifts: Any, out: Any) -> None:
-    """Run `fill_columns` for each line; a negative begin leaves a line out."""
+    A line whose begin is negative is left out.
+    """
     for line in range(begins.size):
-        if begins[line] >= 0:
-            fill_columns(begins[line], rows[line], count, shifts, out)
+        k = begins[line]
+        if k >= 0:
+            for i in range(rows[line], rows[line] + count):
+                for s in range(shifts.size):
+                    out[k] = i + shifts[s]
+                    k += 1
