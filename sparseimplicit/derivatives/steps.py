@@ -131,9 +131,26 @@ class ComplexStep(Step):
             If f refuses complex numbers or loses imaginary parts.
         """
         x, y = self._moved(x, y)
-        point = self.point(x, y)
-        v = np.random.default_rng(0).standard_normal(point.size) * magnitudes(point, 1e-3)
         middle = self.checked(self.value(x, y))
+        wrong, distance, scale = self._compared(x, y, middle, 1e-3)
+        if wrong.any():  # steps that are small beside every single unknown stay where f is defined
+            wrong = wrong & self._compared(x, y, middle, 0.0)[0]
+        if wrong.any():
+            row = int(np.argmax(np.where(wrong, distance, -1.0)))
+            raise StructureError(
+                f"{self.name} loses imaginary parts: along a random direction its complex step and "
+                f"its differences disagree in {int(wrong.sum())} of {wrong.size} rows; in "
+                f"row {row} by {distance[row]:.1e}, where the derivative is {scale[row]:.1e}.",
+                where=f"complex step of {self.name}",
+                fix=HABITS,
+            )
+
+    def _compared(
+        self, x: Array, y: Array, middle: Array, floor: float
+    ) -> tuple[NDArray[np.bool_], Array, Array]:
+        """Return the rows in which no difference agrees, the distances, and the scale of each."""
+        point = self.point(x, y)
+        v = np.random.default_rng(0).standard_normal(point.size) * magnitudes(point, floor)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
@@ -147,20 +164,12 @@ class ComplexStep(Step):
         with np.errstate(all="ignore"):
             distance, scale = self._disagreement(x, y, v, middle, exact)
         wrong = distance > 1e-5 * scale + 1e-7 * np.abs(exact).max(initial=0.0)
-        if wrong.any():
-            row = int(np.argmax(np.where(wrong, distance, -1.0)))
-            raise StructureError(
-                f"{self.name} loses imaginary parts: along a random direction its complex step and "
-                f"its differences disagree in {int(wrong.sum())} of {wrong.size} rows; in "
-                f"row {row} by {distance[row]:.1e}, where the derivative is {scale[row]:.1e}.",
-                where=f"complex step of {self.name}",
-                fix=HABITS,
-            )
+        return wrong, distance, scale
 
     def _moved(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Return a point near by, where f is finite; else the point itself."""
         point = self.point(x, y)
-        move = np.random.default_rng(1).standard_normal(point.size) * magnitudes(point, 1.0)
+        move = np.random.default_rng(1).standard_normal(point.size) * magnitudes(point, 0.0)
         z = point + 0.1 * move
         try:
             with np.errstate(all="ignore"):
@@ -233,9 +242,13 @@ class CentralDifferences(Step):
 
 
 def magnitudes(point: Array, floor: float) -> Array:
-    """Return |zⱼ|, but no less than ``floor`` times the root mean square; 1 where all is 0."""
+    """Return |zⱼ|, at least ``floor`` times the root mean square, and that where zⱼ = 0.
+
+    1 where all is 0.
+    """
     size = float(np.sqrt(np.mean(point * point))) if point.size else 0.0
-    return np.maximum(np.abs(point), floor * size) if size else np.ones(point.size)
+    each = np.maximum(np.abs(point), floor * size)
+    return np.where(each > 0, each, size if size else 1.0)
 
 
 STEPS: Final[dict[str, type[Step]]] = {"complex": ComplexStep, "differences": CentralDifferences}

@@ -119,14 +119,16 @@ def test_the_spine_takes_them():
         parameter_jacobian=lambda x, y: np.diag(2 * x * y),
     )  # fmt: skip
     ours, hand = (
-        si.ImplicitFunction(p).solve(x, y0=np.full(9, 0.1))
+        si.ImplicitFunction(p, linear_solver="dense").solve(x, y0=np.full(9, 0.1), rtol=1e-12)
         for p in (from_residual(transport), by_hand)
     )
-    np.testing.assert_allclose(ours.vjp(y_bar), hand.vjp(y_bar), rtol=1e-12)
-    np.testing.assert_allclose(ours.jvp(y_bar), hand.jvp(y_bar), rtol=1e-12)
-    solved = si.ImplicitFunction(from_gradient(tv_gradient)).solve(0.5, y0=F.ravel())
-    by_hand = si.ImplicitFunction(total_variation(F)).solve(0.5, y0=F.ravel())
-    np.testing.assert_allclose(solved.vjp(Y), by_hand.vjp(Y), rtol=1e-6)
+    np.testing.assert_allclose(ours.vjp(y_bar), hand.vjp(y_bar), rtol=1e-10)
+    np.testing.assert_allclose(ours.jvp(y_bar), hand.jvp(y_bar), rtol=1e-10)
+    ours, hand = (
+        si.ImplicitFunction(p, linear_solver="dense").solve(0.5, y0=F.ravel(), rtol=1e-12)
+        for p in (from_gradient(tv_gradient), total_variation(F))
+    )
+    np.testing.assert_allclose(ours.vjp(Y), hand.vjp(Y), rtol=1e-10)
 
 
 def test_no_pattern_is_needed_for_products():
@@ -246,6 +248,14 @@ def test_the_step_fits_every_scale(scale):
     y = scale * np.array([1.0, 2.0, 3.0])
     problem = from_gradient(lambda x, y: y**3 / 3, hessian_pattern=sparse.eye_array(3))
     np.testing.assert_allclose(problem.hessian(np.zeros(1), y).diagonal(), y**2, rtol=1e-14)
+
+
+def test_states_that_must_be_positive_and_span_many_decades():
+    y = 10.0 ** np.random.default_rng(0).uniform(-12, 2, 200)
+    problem = from_residual(lambda x, y: np.log(y) + y * x[0] - np.roll(np.sqrt(y), 1))
+    exact = np.diag(1 / y + 2.0) - np.roll(np.diag(0.5 / np.sqrt(y)), 1, axis=0)
+    ours = problem.state_jacobian(np.full(1, 2.0), y).toarray()
+    np.testing.assert_allclose(ours, exact, rtol=1e-13)
 
 
 def test_differences_say_how_good_they_are():
