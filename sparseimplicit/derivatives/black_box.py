@@ -8,8 +8,9 @@ from ..errors import StructureError
 from ..linear import Structure
 from ..problem import Function, MinimizationProblem, RootProblem
 from .coloured import MAX_COLOURS, ColouredJacobian
+from .differences import step_named
 from .products import ParameterJacobian, Products
-from .steps import Step, step_named
+from .steps import Step
 
 PRODUCTS: Final = "products"
 

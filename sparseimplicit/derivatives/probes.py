@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import StructureError
+from .differences import CentralDifferences
 from .patterns import Indices, Pattern
-from .steps import Array, CentralDifferences, Step
+from .steps import Array, Step
 
 SUSPECTS = 8  # rows looked into: with differences, a kink makes rows suspicious that are right
 

@@ -10,7 +10,7 @@ import sparseimplicit as si
 from sparseimplicit import errors
 from sparseimplicit.derivatives import coloured, patches, patterns, products, stencil
 from sparseimplicit.derivatives.black_box import from_gradient, from_residual
-from sparseimplicit.derivatives.steps import InexactDerivatives
+from sparseimplicit.derivatives.differences import InexactDerivatives
 from sparseimplicit.imaging import total_variation
 from sparseimplicit.imaging.tv import cross_pattern, hessian_pattern
 
