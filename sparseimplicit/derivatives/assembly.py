@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..errors import StructureError
 from ..linear.operator import csr_from_parts
 from .bound import BoundTerm
 from .contract import Contraction, parameter_program, row_program, state_program, value_program
 from .grid_assembly import GridMatrix, GridTerms, Rest
 from .grid_fill import shared_arrays
+from .lifted import Lifted
+from .lifted_matrix import LiftedMatrix
 from .list_pattern import ListPattern
 from .lists import Blocks, ListKernel, blocks_of
 from .source import Program
@@ -35,6 +38,7 @@ class Assembly:
         self.terms, self.n_y, self.n_x = list(terms), n_y, n_x
         self.fixed = fixed
         self.grid = GridTerms(self.terms, n_y, n_x)
+        self.lifted = {t: Lifted(term) for t, term in enumerate(self.terms) if term.lifted}
         self._made: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -69,7 +73,20 @@ class Assembly:
                 count = term.shared_places.size
                 out[term.shared_places] += sums[at : at + count]
                 at += count
+        for t, lifted in self.lifted.items():
+            if lifted.learned:
+                q = self._responses(t, what, x, y, seeds)
+                lifted.to_filters(q, y, what, seeds, out)
         return out
+
+    def _responses(
+        self, t: int, what: Contraction, x: Array, y: Array, seeds: Mapping[str, Array]
+    ) -> Array:
+        """Return the derivative by what a lift gives, element by element."""
+        kernel = self._listed(t, ("r", what), partial(state_program, what=what), None, 0)
+        q = np.empty((len(kernel.program.stores), self.terms[t].count))
+        kernel.run(self._arrays(t, x, y, what, seeds), q)
+        return q
 
     def _sums(
         self, key: Hashable, make: Callable[[BoundTerm], Program], x: Array, y: Array,
@@ -107,6 +124,10 @@ class Assembly:
                 on_grid = True
         for t, term in enumerate(self.terms):
             if by == "x" and term.xi is None:
+                continue
+            if by == "y" and term.lifted:
+                q = self._responses(t, what, x, y, seeds)
+                self.lifted[t].to_state(q, x, what, seeds, out)
                 continue
             whole = not (on_grid and t in self.grid.found)
             if whole or self.grid.found[t].rest.size:
@@ -148,6 +169,8 @@ class Assembly:
         """
         made = self.once(("matrix", rows, columns), lambda: self._matrix(rows, columns))
         shape = (self.n_y, self.n_y if columns == "y" else self.n_x)
+        if isinstance(made, LiftedMatrix):
+            return made.assemble(x, lambda t: self._arrays(t, x, y, None, {}))
         if isinstance(made, GridMatrix):
             pattern = made.pattern
             values = np.empty(pattern.indices.size)
@@ -163,7 +186,16 @@ class Assembly:
             values[made.identity] = 1.0
         return csr_from_parts(values[: made.nnz], made.indices, made.indptr, shape)
 
-    def _matrix(self, rows: str, columns: str) -> GridMatrix | ListPattern:
+    def _matrix(self, rows: str, columns: str) -> GridMatrix | ListPattern | LiftedMatrix:
+        if self.lifted:
+            if columns != "y":
+                raise StructureError(
+                    "the cross-Hessian of a lifted term with a map of parameters has no entries "
+                    "here, products alone.",
+                    where=self.terms[next(iter(self.lifted))].name,
+                    fix="use cross_product and cross_adjoint.",
+                )
+            return LiftedMatrix(self.terms, self.lifted, self.n_y)
         made = self.grid.matrix(columns) if rows == "y" else None
         if made is not None:
             return made
@@ -177,7 +209,11 @@ class Assembly:
         """Return by name the arrays that list programs of a term read."""
         term = self.terms[t]
         own: Any = term if side is None else side
-        found: dict[str, Any] = {"x": x, "y": y, "yi": own.yi, "xi": own.xi, "c": own.c}
+        found: dict[str, Any] = {"x": x, "y": y, "xi": own.xi, "c": own.c}
+        if t in self.lifted:
+            found |= self.lifted[t].arrays(x, y, what, seeds)
+        else:
+            found["yi"] = own.yi
         found["xs"] = x[term.shared_places]
         found["ri"] = term.rows
         found |= seeds

@@ -27,11 +27,12 @@ class Inputs:
         places += [t.lift_places.ravel() for t in terms if t.lift_places is not None]
         self.shared = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *places]))
         self.maps = any(t.xi is not None for t in terms)
+        self.lifted_maps = any(t.xi is not None and t.lifted for t in terms)
 
     @property
     def maps_alone(self) -> bool:
         """Whether no parameter is shared, so that the cross-Hessian is sparse."""
-        return self.shared.size == 0
+        return self.shared.size == 0 and not self.lifted_maps
 
     def checked(self, x: Any, y: Any) -> tuple[Array, Array]:
         """Return x and y as vectors of this problem, not to be written."""

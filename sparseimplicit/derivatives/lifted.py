@@ -1,0 +1,139 @@
+"""Terms of linear combinations of many unknowns: r = F y_loc, never written out.
+
+With r and its directions at hand φ is a term of few numbers. What it gives goes back through Fᵀ;
+filters that are parameters take their own part. Of directions (ẏ, Ḟ): ṙ = F ẏ + Ḟ y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import lifts
+from .bound import BoundTerm
+from .contract import Contraction
+from .grid_terms import flat
+from .threads import spread
+
+Array = NDArray[np.float64]
+
+PARALLEL: Final = 500_000  # products F[r, i] y; below it threads cost as much
+
+
+class Lifted:
+    """A lifted term: the products with its filters, for a list or for the lines of a grid."""
+
+    def __init__(self, term: BoundTerm) -> None:
+        self.term = term
+        self.lines = term.stencil is not None and term.stencil.border == "inside"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the filters are parameters."""
+        return self.term.lift_places is not None
+
+    @cached_property
+    def _geometry(self) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+        """First pixel of each line of elements, shifts of the unknowns, elements of a line."""
+        stencil = self.term.stencil
+        assert stencil is not None  # noqa: S101 - asked for lines alone
+        box, shape = stencil.element_box, stencil.shape
+        place = np.zeros((1,) * (len(shape) - 1), dtype=np.int64)
+        for axis, ((a, b), n) in enumerate(zip(box[:-1], shape[:-1], strict=True)):
+            form = [1] * (len(shape) - 1)
+            form[axis] = b - a
+            place = place * n + np.arange(a, b).reshape(form)
+        pixels = place.reshape(-1) * shape[-1] + box[-1][0]
+        shifts = [field * stencil.pixels + flat(shape, o) for field, o in stencil.points]
+        return pixels, np.array(shifts, dtype=np.int64), box[-1][1] - box[-1][0]
+
+    def lift(self, filters: Array, u: Array) -> Array:
+        """Return F u_loc of every element, (R, E)."""
+        out = np.empty((filters.shape[0], self.term.count))
+        if self.lines:
+            pixels, shifts, width = self._geometry
+
+            def share(first: int, last: int) -> None:
+                lifts.lift_lines(first, last, filters, u, pixels, shifts, width, out)
+
+            tasks = pixels.size
+        else:
+
+            def share(first: int, last: int) -> None:
+                lifts.lift_list(first, last, filters, u, self.term.yi, out)
+
+            tasks = self.term.count
+        if out.size * self.term.k < PARALLEL:
+            share(0, tasks)
+        else:
+            spread(share, tasks)
+        return out
+
+    def lower(self, filters: Array, q: Array, out: Array) -> None:
+        """Add Fᵀ q of every element to the unknowns."""
+        if self.lines:
+            pixels, shifts, width = self._geometry
+            lifts.lower_lines(0, pixels.size, filters, q, pixels, shifts, width, out)
+        else:
+            lifts.lower_list(filters, q, self.term.yi, out)
+
+    def outer(self, q: Array, u: Array) -> Array:
+        """Return Σ_e q_e u_locᵀ, (R, k)."""
+        if self.lines:
+            pixels, shifts, width = self._geometry
+            parts = np.empty((pixels.size, q.shape[0], self.term.k))
+            lifts.outer_lines(0, pixels.size, q, u, pixels, shifts, width, parts)
+        else:
+            parts = np.zeros((self.term.count // lifts.TILE + 1, q.shape[0], self.term.k))
+            lifts.outer_list(q, u, self.term.yi, parts)
+        return np.asarray(parts.sum(axis=0))
+
+    def arrays(
+        self, x: Array, y: Array, what: Contraction | None, seeds: Mapping[str, Array]
+    ) -> dict[str, Any]:
+        """Return by name what programs of the term read: r, and what each direction makes of it."""
+        filters = self.term.filters(x)
+        found: dict[str, Any] = {"r": self.lift(filters, y)}
+        directions = what.directions if what else ()
+        for n, kind in enumerate(directions):
+            seed = seeds[f"d{n}"]
+            if kind == "y":
+                found[f"r{n}"] = self.lift(filters, seed)
+            elif self.learned:
+                found[f"r{n}"] = self.lift(self.term.filters(seed), y)
+        if self.learned and len(directions) == 2 and directions != ("y", "y"):
+            if directions == ("x", "x"):
+                found["r01"] = np.zeros_like(found["r"])
+            else:
+                moved = directions.index("x")
+                moving = self.term.filters(seeds[f"d{moved}"])
+                found["r01"] = self.lift(moving, seeds[f"d{1 - moved}"])
+        return found
+
+    def to_state(
+        self, q: Array, x: Array, what: Contraction, seeds: Mapping[str, Array], out: Array
+    ) -> None:
+        """Add to g_y what the stores of a `state_program` make of it."""
+        responses = self.term.responses
+        self.lower(self.term.filters(x), q[:responses], out)
+        if self.learned:
+            for n, kind in enumerate(what.directions):
+                if kind == "x":
+                    part = np.ascontiguousarray(q[(n + 1) * responses : (n + 2) * responses])
+                    self.lower(self.term.filters(seeds[f"d{n}"]), part, out)
+
+    def to_filters(
+        self, q: Array, y: Array, what: Contraction, seeds: Mapping[str, Array], out: Array
+    ) -> None:
+        """Add to g_x what the stores of a `state_program` make of the filters."""
+        responses = self.term.responses
+        total = self.outer(q[:responses], y)
+        for n, kind in enumerate(what.directions):
+            if kind == "y":
+                part = np.ascontiguousarray(q[(n + 1) * responses : (n + 2) * responses])
+                total += self.outer(part, seeds[f"d{n}"])
+        out[self.term.lift_places] += total

@@ -1,0 +1,174 @@
+"""Hessians of energies with lifted terms: stencils of filters on images, lists elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..kernels import incidence, lifts, stencils
+from ..linear.operator import csr_from_parts
+from .bound import BoundTerm
+from .contract import MatrixProgram, matrix_program
+from .lifted import Lifted
+from .lists import ListKernel, blocks_of, frozen
+
+Array = NDArray[np.float64]
+Arrays = Callable[[int], dict[str, Any]]
+
+
+class LiftedMatrix:
+    """The Hessian of terms of which some are lifted: Σ Fᵀ H_r F and the entries of the others."""
+
+    def __init__(self, terms: list[BoundTerm], lifted: dict[int, Lifted], n_y: int) -> None:
+        self.terms, self.lifted, self.n_y = terms, lifted, n_y
+        self.programs = [matrix_program(term, "y", "y") for term in terms]
+        self.kernels = [
+            ListKernel(
+                program.program,
+                blocks_of(term.count, None if term.lifted else term.yi, n_y),
+            )
+            for term, program in zip(terms, self.programs, strict=True)
+        ]
+        self.images = self._images()
+        if self.images is None or not self._slots(*self.images.pattern):
+            self.images = None
+            self._slots(*self._listed())
+
+    def _images(self) -> FilterImages | None:
+        """Return the filters of the lifted terms as those of one image, where they are so."""
+        found = list(self.lifted.values())
+        shapes = {_window(t.term) for t in found}
+        if len(shapes) != 1 or None in shapes:
+            return None
+        grid, window = shapes.pop() or ((), ())
+        if int(np.prod(grid)) != self.n_y or any(n < 2 * a for n, a in zip(grid, window, strict=True)):
+            return None
+        return FilterImages(grid, window)
+
+    def _listed(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        parts = []
+        for term, program in zip(self.terms, self.programs, strict=True):
+            pairs = np.array([program.first, program.second], dtype=np.int64)
+            if term.lifted:
+                pairs = np.indices((term.k, term.k)).reshape(2, -1).astype(np.int64)
+            parts.append((term.yi, term.yi, pairs[0].copy(), pairs[1].copy()))
+        return incidence.pattern(self.n_y, parts, self.n_y)
+
+    def _slots(self, indptr: NDArray[Any], indices: NDArray[Any]) -> bool:
+        """Find the places of the terms that are not lifted; False where the pattern lacks one."""
+        self.indptr, self.indices = indptr, indices
+        self.slots: dict[int, NDArray[Any]] = {}
+        for t, (term, program) in enumerate(zip(self.terms, self.programs, strict=True)):
+            if term.lifted:
+                continue
+            first, second = np.array(program.first, dtype=int), np.array(program.second, dtype=int)
+            out = np.empty((term.count, first.size), dtype=indptr.dtype)
+            incidence.find_slots(term.yi, term.yi, first, second, indptr, indices, -1, out)
+            if out.size and out.min() < 0:
+                return False
+            self.slots[t] = frozen(out)
+        return True
+
+    def assemble(self, x: Array, arrays: Arrays) -> sparse.csr_array:
+        """Return the matrix; ``arrays(t)`` are those that programs of term t read."""
+        curvatures = {}
+        for t in self.lifted:
+            h = np.empty((len(self.programs[t].first), self.terms[t].count))
+            self.kernels[t].run(arrays(t), h)
+            curvatures[t] = h
+        values = np.zeros(self.indices.size)
+        if self.images is not None:
+            self.images.fill(
+                [(self.terms[t], self.programs[t], self.terms[t].filters(x), h)
+                 for t, h in curvatures.items()], values,
+            )  # fmt: skip
+        else:
+            for t, h in curvatures.items():
+                program = self.programs[t]
+                lifts.add_curvature(
+                    self.terms[t].filters(x), h, np.array(program.first, dtype=np.int64),
+                    np.array(program.second, dtype=np.int64), self.terms[t].yi, self.indptr,
+                    self.indices, values,
+                )  # fmt: skip
+        for t, slots in self.slots.items():
+            self.kernels[t].run(arrays(t), values, slots)
+        return csr_from_parts(values, self.indices, self.indptr, (self.n_y, self.n_y))
+
+
+class FilterImages:
+    """Filters of one window on one image: their Hessian is a stencil of (2a − 1)(2b − 1) points."""
+
+    def __init__(self, grid: tuple[int, ...], window: tuple[int, ...]) -> None:
+        self.grid, self.window = grid, window
+        near = [
+            np.minimum(np.arange(n) + a, n) - np.maximum(np.arange(n) - a + 1, 0)
+            for n, a in zip(grid, window, strict=True)
+        ]
+        starts = np.zeros(int(np.prod(grid)) + 1, dtype=np.int64)
+        np.cumsum(np.outer(*near).ravel(), out=starts[1:])
+        dtype = np.int32 if starts[-1] < 2**31 else np.int64
+        indptr, indices = starts.astype(dtype), np.empty(starts[-1], dtype=dtype)
+        (h, w), (a, b) = grid, window
+        nothing = np.zeros((h + a - 1, b + (a - 1) * (2 * b - 1), w + 2 * (b - 1)))
+        stencils.fill_csr(nothing, a, b, indptr, indices, np.empty(indices.size))
+        self.pattern = (indptr, indices)
+
+    def fill(
+        self, terms: list[tuple[BoundTerm, MatrixProgram, Array, Array]], values: Array
+    ) -> None:
+        """Fill the values of Σ Fᵀ H_r F; a pair r ≠ s of responses is a filter of its own."""
+        (h, w), (a, b) = self.grid, self.window
+        products, weights = [], []
+        for term, program, filters, curvature in terms:
+            square = _squares(term, filters, self.window)
+            for n, (r, s) in enumerate(zip(program.first, program.second, strict=True)):
+                if r > s:
+                    continue
+                own = stencils.products_of(square[r : r + 1])
+                products.append(own if r == s else _products(square[r], square[s]))
+                image = np.zeros((h, w))
+                inner = (slice(a // 2, a // 2 + h - a + 1), slice(b // 2, b // 2 + w - b + 1))
+                image[inner] = curvature[n].reshape(h - a + 1, w - b + 1)
+                weights.append(image)
+        stencil = np.zeros((h + a - 1, b + (a - 1) * (2 * b - 1), w + 2 * (b - 1)))
+        if products:
+            stencils.assemble(np.concatenate(products), np.stack(weights), b, stencil)
+        indptr, indices = self.pattern
+        stencils.fill_csr(stencil, a, b, indptr, indices, values)
+
+
+def _window(term: BoundTerm) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return the grid and the window of a term's unknowns if it is an image's; else None."""
+    stencil = term.stencil
+    if stencil is None or len(stencil.shape) != 2 or stencil.border != "inside":
+        return None
+    if any(field for field, _ in stencil.points):
+        return None
+    return stencil.shape, tuple(high - low + 1 for low, high in stencil.reach)
+
+
+def _squares(term: BoundTerm, filters: Array, window: tuple[int, ...]) -> Array:
+    """Return the filters as arrays of the window, (R, a, b); 0 where the stencil has no point."""
+    out = np.zeros((filters.shape[0], *window))
+    assert term.stencil is not None  # noqa: S101 - of an image
+    (low, _), (left, _) = term.stencil.reach
+    for i, (_, (p, q)) in enumerate(term.stencil.points):
+        out[:, p - low, q - left] += filters[:, i]
+    return out
+
+
+def _products(f: Array, g: Array) -> Array:
+    """Return f gᵀ + g fᵀ in the order in which `stencils.products_of` has f fᵀ."""
+    a, b = f.shape
+    out = np.zeros((1, b + (a - 1) * (2 * b - 1), a, b))
+    for dy in range(a):
+        for dx in range(1 - b if dy else 0, b):
+            low, high = max(0, -dx), min(b, b - dx)
+            here, there = np.s_[: a - dy, low:high], np.s_[dy:, low + dx : high + dx]
+            pairs = f[here] * g[there] + g[here] * f[there]
+            out[0, stencils.point(b, dy, dx), : a - dy, b - high : b - low] = pairs[:, ::-1]
+    return out
