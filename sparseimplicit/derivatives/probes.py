@@ -62,7 +62,7 @@ def probe(
         if entry is not None:
             column, value = entry
             raise StructureError(
-                f"pattern misses entries: {product_name(name)} v differs from the true product by "
+                f"pattern misses entries: {_product(name)} by "
                 f"{relative:.1e}, in {int(suspicious.sum())} rows. One is missing in row {row}, "
                 f"column {column}: {value:.3g}.",
                 where=name,
@@ -71,7 +71,7 @@ def probe(
             )
     if (suspicious & ~kinks).any() and not isinstance(step, CentralDifferences):
         raise StructureError(
-            f"{product_name(name)} v differs from the true product by {relative:.1e}, and no entry "
+            f"{_product(name)} by {relative:.1e}, and no entry "
             f"outside of the pattern is to blame (row {int(np.argmax(ratio))}).",
             where=name,
             fix=f"{step.name} must return the same values whenever it is called with the same "
@@ -79,9 +79,11 @@ def probe(
         )
 
 
-def product_name(name: str) -> str:
-    """Return the letter of a matrix: H for a Hessian."""
-    return "H" if name == "hessian" else "B" if name.startswith(("cross", "parameter")) else "A"
+def _product(name: str) -> str:
+    if name == "hessian":
+        return "H v differs from the true Hessian-vector product"
+    letter = "A" if name == "state_jacobian" else "B"
+    return f"{letter} v differs from the true Jacobian-vector product"
 
 
 def _missing(

@@ -177,9 +177,16 @@ def test_a_missing_entry_is_found_and_named(row, column):
     with pytest.raises(errors.StructureError) as caught:
         problem.hessian(np.zeros(1), Y)
     message = str(caught.value)
-    assert "pattern misses entries: H v differs from the true product by" in message
+    assert "pattern misses entries: H v differs from the true Hessian-vector product by" in message
     places = [(row, column), (column, row)]
     assert any(f"row {i}, column {j}:" in message for i, j in places)
+
+
+def test_a_missing_entry_of_a_parameter_jacobian():
+    problem = from_residual(lambda x, y: y + np.roll(x, 1), parameter_pattern=sparse.eye_array(4))
+    message = r"misses entries: B v differs from the true Jacobian(.|\n)*row \d, column \d: 1"
+    with pytest.raises(errors.StructureError, match=message):
+        problem.parameter_jacobian(np.ones(4), np.ones(4))
 
 
 def test_an_entry_that_is_0_at_first_is_missed_later():
