@@ -175,11 +175,15 @@ def _converted(context, builder, value, kind, wanted):  # type: ignore[no-untype
     return builder.fptrunc(value, vector) if narrow else builder.fpext(value, vector)
 
 
-def _upper(builder, floats):  # type: ignore[no-untyped-def]
-    """Return the upper halves of a vector of float32."""
+def _halved(builder, floats):  # type: ignore[no-untyped-def]
+    """Return the words of a vector of float32 that hold upper halves, as `lanes.halves` does."""
+    half = LANES // 2
     bits = builder.bitcast(floats, ir.VectorType(ir.IntType(32), LANES))
-    shifted = builder.lshr(bits, ir.Constant(bits.type, [16] * LANES))
-    return builder.trunc(shifted, ir.VectorType(ir.IntType(16), LANES))
+    first, second = (
+        builder.shuffle_vector(bits, bits, mask(range(begin, begin + half))) for begin in (0, half)
+    )
+    kept = builder.and_(first, ir.Constant(first.type, [0xFFFF0000] * half))
+    return builder.or_(kept, builder.lshr(second, ir.Constant(first.type, [16] * half)))
 
 
 @lower_builtin(load_like, types.Array, types.Integer, types.Array)
@@ -207,8 +211,9 @@ def _store(context, builder, signature, arguments):  # type: ignore[no-untyped-d
     kinds = signature.args
     (place, _), align = _pointers(context, builder, kinds, arguments, 1)
     if kinds[1].dtype == types.uint16:
-        value = _upper(builder, _converted(context, builder, arguments[0], kinds[0].dtype,
-                                           types.float32))  # fmt: skip
+        floats = _converted(context, builder, arguments[0], kinds[0].dtype, types.float32)
+        value = _halved(builder, floats)
+        place = builder.bitcast(place, value.type.as_pointer())
     else:
         value = _converted(context, builder, arguments[0], kinds[0].dtype, kinds[1].dtype)
     builder.store(value, place, align=align)
