@@ -8,22 +8,40 @@ it. Its exact gradient is
 
 from . import errors, linear, verify
 from .adjoint import jvp, vjp
+from .bridges import from_jax
+from .derivatives import (
+    Energy,
+    Residual,
+    from_gradient,
+    from_residual,
+    parameters,
+    part,
+    patches,
+    shared,
+    stencil,
+    term,
+    where,
+)
 from .hypergradient import Hypergradient, HypergradientReport, hypergradient
 from .implicit import ImplicitFunction, SolvedState, Start
 from .linear import Structure, available_solvers, register_solver
 from .newton import StateReport
 from .outer import Evaluation, MinimizeResult, Work, minimize
+from .packing import Packing
 from .problem import MinimizationProblem, RootProblem
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Energy",
     "Evaluation",
     "Hypergradient",
     "HypergradientReport",
     "ImplicitFunction",
     "MinimizationProblem",
     "MinimizeResult",
+    "Packing",
+    "Residual",
     "RootProblem",
     "SolvedState",
     "Start",
@@ -32,11 +50,21 @@ __all__ = [
     "Work",
     "available_solvers",
     "errors",
+    "from_gradient",
+    "from_jax",
+    "from_residual",
     "hypergradient",
     "jvp",
     "linear",
     "minimize",
+    "parameters",
+    "part",
+    "patches",
     "register_solver",
+    "shared",
+    "stencil",
+    "term",
     "verify",
     "vjp",
+    "where",
 ]

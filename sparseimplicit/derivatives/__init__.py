@@ -1,5 +1,7 @@
 """Problems from local terms alone: energies and residuals whose derivatives nobody writes."""
 
+from .black_box import from_gradient, from_residual
+from .differences import InexactDerivatives
 from .energy import Energy
 from .grids import Stencil, patches, stencil
 from .residual import Residual, part
@@ -8,9 +10,12 @@ from .values import where
 
 __all__ = [
     "Energy",
+    "InexactDerivatives",
     "Residual",
     "Stencil",
     "Term",
+    "from_gradient",
+    "from_residual",
     "parameters",
     "part",
     "patches",

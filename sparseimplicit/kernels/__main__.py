@@ -15,6 +15,7 @@ from . import (
     bordered_transfers,
     chunks,
     coarsening,
+    colouring,
     csr,
     filters,
     galerkin,
@@ -62,6 +63,7 @@ def warm_up() -> float:
             csr.bandwidths(indptr, indices)
             csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
             _warm_batches(indptr, indices, n)
+            _warm_colouring(indptr, indices, n)
             graph.ball(indptr, indices, 0, 2)
             graph.induced(indptr, indices, np.ones(n), np.arange(2))
             graph.distances(indptr, indices, np.arange(1, 3))
@@ -129,6 +131,13 @@ def _warm_filters(shape: tuple[int, int]) -> None:
     for dtype in (np.int32, np.int64):
         indptr, indices = starts.astype(dtype), np.empty(starts[-1], dtype=dtype)
         stencils.fill_csr(stencil, 3, 3, indptr, indices, np.empty(starts[-1]))
+
+
+def _warm_colouring(indptr: Any, indices: Any, n: int) -> None:
+    starts, rows, _ = colouring.transposed(indptr, indices, n)
+    colours = colouring.colour_columns(indptr, indices, starts, rows)
+    ends, rows, slots = colouring.entries_by_colour(indptr, indices, colours, 1)
+    colouring.place_entries(rows[: ends[1]], slots[: ends[1]], np.ones(n), np.ones(indices.size))
 
 
 def _warm_batches(indptr: Any, indices: Any, n: int) -> None:
