@@ -1,4 +1,4 @@
-"""Sums over the elements of all terms of a problem: values, vectors, and matrices on one pattern."""
+"""Sums over the elements of all terms: values, vectors, and matrices on one pattern."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class Assembly:
             total: Any = found.get(t, 0.0)
             side = self.grid.rest(t) if t in found else None
             if side is None or side.count:
-                kernel = self._listed(t, ("sums", side is None, key), make, None, 0, side)
-                total = total + kernel.run(self._arrays(t, x, y, what, seeds, side), np.empty(0))
+                listed = self._listed(t, ("sums", side is None, key), make, None, 0, side)
+                total = total + listed.run(self._arrays(t, x, y, what, seeds, side), np.empty(0))
             parts.append(np.asarray(total).reshape(-1))
         return np.concatenate([np.empty(0), *parts])
 
@@ -132,10 +132,10 @@ class Assembly:
             whole = not (on_grid and t in self.grid.found)
             if whole or self.grid.found[t].rest.size:
                 side = None if whole else self.grid.rest(t)
-                to = (term if side is None else side).yi if by == "y" else (
-                    term if side is None else side).xi  # fmt: skip
-                kernel = self._listed(t, (whole, key), make, to, out.size, side)
-                kernel.run(self._arrays(t, x, y, what, seeds, side), out, to)
+                own: Any = term if side is None else side
+                to = own.yi if by == "y" else own.xi
+                listed = self._listed(t, (whole, key), make, to, out.size, side)
+                listed.run(self._arrays(t, x, y, what, seeds, side), out, to)
 
     def _listed(
         self, t: int, key: Hashable, make: Callable[[BoundTerm], Program],
@@ -155,9 +155,11 @@ class Assembly:
         """Return the residual, or its derivative along directions, in its rows, (n_y,)."""
         out = np.zeros(self.n_y)
         for t, term in enumerate(self.terms):
-            make = partial(row_program, what=what)
-            kernel = self._listed(t, ("rows", what), make, term.rows, self.n_y)
-            kernel.run(self._arrays(t, x, y, what, seeds), out, term.rows)
+            rows: Any = term.rows
+            kernel = self._listed(
+                t, ("rows", what), partial(row_program, what=what), rows, self.n_y
+            )
+            kernel.run(self._arrays(t, x, y, what, seeds), out, rows)
         if self.fixed is not None:
             out[self.fixed] = 0.0
         return out

@@ -47,7 +47,7 @@ def check_energy(problem: Any, x: Any, y: Any, *, seed: int = 0) -> TermCheck:
     x, y = problem._inputs.checked(x, y)
     rng = np.random.default_rng(seed)
     v, w = rng.standard_normal((2, y.size))
-    u, t = rng.standard_normal((2, x.size))
+    u = rng.standard_normal(x.size)
     errors = {f"{s.name} traced": _traced(s, x, y, rng) for s in problem.terms}
 
     def slope(function: Any, dx: Any = 0.0, dy: Any = 0.0) -> Array:

@@ -112,8 +112,10 @@ def parameter_program(term: BoundTerm, what: Contraction, *, shared: bool) -> Pr
     kind = "xs" if shared else "xm"
     wanted = [v for v, (name, _) in zip(term.x_nodes, term.x_inputs, strict=True) if name == kind]
     nodes = tuple(gradient(term.graph, output, wanted))
-    how = {"sums": nodes} if shared else {"stores": nodes}
-    return _checked(term, Program(term.graph, loads_of(term), **how))
+    loads = loads_of(term)
+    if shared:
+        return _checked(term, Program(term.graph, loads, sums=nodes))
+    return _checked(term, Program(term.graph, loads, stores=nodes))
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 
 from .tape import Graph
 
-Rule = Callable[[Graph, int, int], list[tuple[int, int]]]
-
 
 def gradient(graph: Graph, output: int, variables: Sequence[int]) -> list[int]:
     """Return ∂output/∂v for each input node v, as nodes; the constant 0 where there is none.
@@ -71,12 +69,12 @@ def _power(g: Graph, a: int, u: int, p: int, s: int) -> tuple[int, int]:
     return by_base, g.mul(s, g.mul(a, g.call("log", u)))
 
 
-def _arctan2(g: Graph, a: int, u: int, v: int, s: int) -> tuple[int, int]:
+def _arctan2(g: Graph, _: int, u: int, v: int, s: int) -> tuple[int, int]:
     square = g.add(g.mul(u, u), g.mul(v, v))
     return g.mul(s, g.div(v, square)), g.neg(g.mul(s, g.div(u, square)))
 
 
-def _logaddexp(g: Graph, a: int, u: int, v: int, s: int) -> tuple[int, int]:
+def _logaddexp(g: Graph, _: int, u: int, v: int, s: int) -> tuple[int, int]:
     difference = g.sub(u, v)
     return (g.mul(s, g.call("expit", difference)), g.mul(s, g.call("expit", g.neg(difference))))
 

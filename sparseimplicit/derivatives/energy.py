@@ -183,7 +183,7 @@ class Energy(MinimizationProblem):
         return f"Energy({self.n_y} unknowns, {self.n_x} parameters; {names})"
 
 
-class CrossHessian(LinearOperator):
+class CrossHessian(LinearOperator):  # type: ignore[misc]
     """B = ∂²g/∂y∂xᵀ at a point, by its products: shared parameters have no stored columns."""
 
     def __init__(self, problem: Any, x: Array, y: Array) -> None:

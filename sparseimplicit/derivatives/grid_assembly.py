@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..kernels import incidence
 from .bound import BoundTerm
 from .contract import MatrixProgram, matrix_program
-from .grid_fill import GridKernel, shared_arrays
+from .grid_fill import GridKernel
 from .grid_pattern import GridPattern, Pair, grid_pattern
 from .grid_source import Piece
 from .grid_terms import GridTerm, grid_terms
@@ -81,7 +82,7 @@ class GridTerms:
                                                   stores=program.stores), targets))  # fmt: skip
                 bases |= {base for base, _, _ in targets}
         ordered = sorted(bases)
-        if not pieces or any(b - a < self.pixels for a, b in zip(ordered, ordered[1:], strict=False)):
+        if not pieces or any(b - a < self.pixels for a, b in pairwise(ordered)):
             return None
         return GridKernel(self.shape, pieces, ordered)
 
@@ -168,8 +169,4 @@ def _sums_of(program: Program) -> Program:
 
 def _apart(bases: list[int], pixels: int) -> bool:
     ordered = sorted(set(bases))
-    return all(b - a >= pixels for a, b in zip(ordered, ordered[1:], strict=False))
-
-
-Key = Hashable
-__all__ = ["GridMatrix", "GridTerms", "Rest", "shared_arrays"]
+    return all(b - a >= pixels for a, b in pairwise(ordered))

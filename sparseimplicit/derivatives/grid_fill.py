@@ -126,6 +126,7 @@ def shared_arrays(
         found[f"xs{n}"] = x[term.shared_places]
         for name, seed in seeds.items():
             if seed.size == x.size:
-                found[f"{name}s{n}"] = seed[term.shared_places] if term.shared_places.size else x[:0]
+                found[f"{name}s{n}"] = (
+                    seed[term.shared_places] if term.shared_places.size else x[:0]
+                )
     return found
-

@@ -121,7 +121,11 @@ def _inner(
 
 
 def _border(
-    shape: tuple[int, ...], base: int, outside: Ints, pairs: list[Pair], rest: list[tuple[Ints, Ints]]
+    shape: tuple[int, ...],
+    base: int,
+    outside: Ints,
+    pairs: list[Pair],
+    rest: list[tuple[Ints, Ints]],
 ) -> tuple[Ints, Ints]:
     """Return starts and sorted columns of the rows at these pixels."""
     place = np.unravel_index(outside, shape)

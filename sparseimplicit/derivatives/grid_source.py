@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from .grid_terms import GridTerm
@@ -134,10 +135,7 @@ def grid_text(layout: Layout) -> GridText:
     entries = 0
     sums = 0
     for number, piece in enumerate(layout.pieces):
-        lines = Lines(
-            piece.program,
-            lambda name, place, n=number, p=piece: staging.input(n, p.grid, name, place),
-        )
+        lines = Lines(piece.program, partial(staging.input, number, piece.grid))
         renamed = _renamed(lines, number)
         hoisted += renamed[0]
         nodes = dict.fromkeys((*piece.program.stores, *piece.program.sums))
@@ -214,7 +212,7 @@ def _gather(layout: Layout, entries: list[dict[int, int]]) -> str:
 def _put(f: int, slots: int, matrix: bool) -> str:
     stores = [f"out[k + np.uint64({s})] = sl[{s} * T + t]" for s in range(slots)]
     if slots > 24:
-        stores = [f"for s in range({slots}):", f"    out[k + np.uint64(s)] = sl[s * T + t]"]
+        stores = [f"for s in range({slots}):", "    out[k + np.uint64(s)] = sl[s * T + t]"]
     lines = [
         f"begin = begins[{f}, line]",
         "if begin >= 0:",
@@ -266,4 +264,4 @@ def _module(
     )  # fmt: skip
     te = layout.tile + high - low
     scratch = (entries * te, len(staging.numbers) * te, slots * layout.tile)
-    return GridText(source, tuple([*tables, *arrays]), tuple(staging.places()), scratch)
+    return GridText(source, (*tables, *arrays), tuple(staging.places()), scratch)

@@ -191,9 +191,9 @@ def border_pixels(shape: tuple[int, ...], box: tuple[tuple[int, int], ...]) -> N
         (a, b), (n,) = box[0], shape
         return np.concatenate([np.arange(a), np.arange(b, n)])
     inner = int(np.prod(shape[1:]))
-    (a, b), parts = box[0], []
+    a, b = box[0]
     within = border_pixels(shape[1:], box[1:])
-    for i in itertools.chain(range(a), range(b, shape[0])):
-        parts.append(i * inner + np.arange(inner))
+    outer = itertools.chain(range(a), range(b, shape[0]))
+    parts = [i * inner + np.arange(inner) for i in outer]
     middle = (np.arange(a, b)[:, None] * inner + within).ravel()
     return np.sort(np.concatenate([*parts, middle]))

@@ -89,9 +89,7 @@ class Stencil:
         out = np.empty((elements.size, len(self.points)), dtype=dtype)
         for k, (field, offset) in enumerate(self.points):
             place = np.zeros(elements.size, dtype=np.int64)
-            for n, (a, _), here, d in zip(
-                self.shape, self.element_box, pixel, offset, strict=True
-            ):
+            for n, (a, _), here, d in zip(self.shape, self.element_box, pixel, offset, strict=True):
                 line = here + (a + d)
                 line = line % n if self.border == "periodic" else np.clip(line, 0, n - 1)
                 place = place * n + line

@@ -69,8 +69,8 @@ class Inputs:
                             term.graph, f, term.y_nodes + term.x_nodes)
                     ]  # fmt: skip
         raise NonFinite(
-            f"{name}(x, y) is not finite, though each element's derivatives are: a sum or a product "
-            "with a direction overflows.",
+            f"{name}(x, y) is not finite, though the derivatives of each element are: a sum or a "
+            "product with a direction overflows.",
             where=self.name,
         )
 

@@ -45,7 +45,9 @@ class LiftedMatrix:
         if len(shapes) != 1 or None in shapes:
             return None
         grid, window = shapes.pop() or ((), ())
-        if int(np.prod(grid)) != self.n_y or any(n < 2 * a for n, a in zip(grid, window, strict=True)):
+        if int(np.prod(grid)) != self.n_y or any(
+            n < 2 * a for n, a in zip(grid, window, strict=True)
+        ):
             return None
         return FilterImages(grid, window)
 

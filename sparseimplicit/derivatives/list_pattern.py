@@ -28,7 +28,7 @@ class ListPattern:
     ) -> None:  # fmt: skip
         n_rows, n_columns = sizes
         made = [matrix_program(term, rows, columns) for term in terms]
-        listed = [
+        listed: list[tuple[Any, Any, Ints, Ints]] = [
             (
                 masked(term.yi if rows == "y" else term.rows, n_rows, fixed),
                 term.yi if columns == "y" else term.xi,

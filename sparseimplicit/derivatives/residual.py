@@ -190,7 +190,7 @@ class Residual(RootProblem):
         return f"Residual({self.n_y} unknowns, {self.n_x} parameters; {names})"
 
 
-class ParameterJacobian(LinearOperator):
+class ParameterJacobian(LinearOperator):  # type: ignore[misc]
     """B = ∂c/∂xᵀ at a point, by its products: shared parameters have no stored columns."""
 
     def __init__(self, problem: Residual, x: Array, y: Array) -> None:

@@ -81,7 +81,7 @@ class Value:
         return self
 
 
-class Vector(np.ndarray):  # type: ignore[type-arg]
+class Vector(np.ndarray):
     """An array of traced numbers, so that slices, sums, products and functions of it are traced."""
 
     __array_priority__ = 1001.0

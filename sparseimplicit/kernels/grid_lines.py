@@ -39,7 +39,15 @@ def stage_data(
 
 @njit(cache=True, nogil=True)
 def stage_indexed(
-    source: Any, places: Any, i: int, element: int, low: int, high: int, out: Any, at: int, size: int
+    source: Any,
+    places: Any,
+    i: int,
+    element: int,
+    low: int,
+    high: int,
+    out: Any,
+    at: int,
+    size: int,
 ) -> None:
     """Copy source[places[element + t, i]] for low ≤ t < high, else 0."""
     out[at : at + size] = 0.0
