@@ -4,11 +4,23 @@
     python scripts/bench/kernels.py peers growth     some parts: peers growth bandwidth amg filters
 
 Peers run in this process, one after the other, each from the matrix in memory to an answer with
-true residual 1e-8 (set-up + solve), median of --repeats. hypre needs petsc4py, and is left out
-where that is not installed; CHOLMOD and pyamg are run once where they take more than ten seconds.
+true residual 1e-8 (set-up + solve), median of --repeats. CHOLMOD and pyamg are run once where they
+take more than ten seconds. hypre runs on two ranks of MPI in an environment of its own, where one
+is named:
+
+    apt-get install libpetsc-real-dev; python3 -m venv petsc
+    petsc/bin/pip install numpy scipy mpi4py "setuptools<74" wheel "cython<3.1"
+    PETSC_DIR=/usr/lib/petscdir/petsc3.18/x86_64-linux-gnu-real \
+        petsc/bin/pip install --no-build-isolation --no-deps petsc4py==3.18.5
+    python scripts/bench/kernels.py peers --petsc petsc/bin/python
 """
 
 import argparse
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
 import time
 
 import machine
@@ -18,7 +30,6 @@ import zoo
 from scipy import sparse
 
 import sparseimplicit as si
-from sparseimplicit._optional import available
 from sparseimplicit.kernels import vectors
 from sparseimplicit.linear import Multigrid, Operator, StencilOperator, Structure
 from sparseimplicit.linear.stencil import stencil_of
@@ -89,33 +100,29 @@ def pyamg_by(kind):
     return run
 
 
-def hypre(matrix, b):
-    """Run BoomerAMG with CG by PETSc, in this process alone."""
-    from petsc4py import PETSc
-
-    a = PETSc.Mat().createAIJ(
-        matrix.shape, csr=(matrix.indptr.astype("i4"), matrix.indices.astype("i4"), matrix.data)
-    )
-    solver = PETSc.KSP().create()
-    solver.setType("cg")
-    solver.getPC().setType("hypre")
-    solver.setTolerances(rtol=0.5 * RTOL)
-    solver.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
-    solver.setOperators(a)
-    x, rhs = a.createVecs()
-    rhs.setArray(b)
-    solver.solve(rhs, x)
-    return x.getArray().copy(), solver.getIterationNumber()
+def hypre(python, matrix, b, repeats):
+    """Return BoomerAMG's figures on two ranks of MPI, in processes of their own."""
+    program = pathlib.Path(__file__).with_name("hypre_ranks.py")
+    with tempfile.TemporaryDirectory() as folder:
+        sparse.save_npz(f"{folder}/matrix.npz", sparse.csr_matrix(matrix), compressed=False)
+        np.save(f"{folder}/b.npy", b)
+        mpiexec = ["mpiexec", "--allow-run-as-root", "--oversubscribe", "-n", "2"]
+        run = subprocess.run(
+            [*mpiexec, python, program, folder, str(repeats)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
+    if run.returncode:
+        raise SystemExit(f"hypre failed: {run.stderr[-2000:]}")
+    return json.loads(run.stdout.splitlines()[-1])["best"]
 
 
-def peers(repeats):
+def peers(repeats, petsc):
     """Print ours against the peers."""
     methods = {"multigrid": multigrid, "cholmod+amd": cholmod}
     methods |= {"pyamg rs": pyamg_by("rs"), "pyamg sa": pyamg_by("sa")}
-    if available("petsc4py"):
-        methods["hypre"] = hypre
-    else:
-        print("hypre is left out: petsc4py is not installed")
+    if not petsc:
+        print("hypre is left out: name an interpreter that has petsc4py by --petsc")
     for name, make in CASES.items():
         matrix = sparse.csr_array(make())
         b = np.random.default_rng(0).standard_normal(matrix.shape[0])
@@ -133,6 +140,14 @@ def peers(repeats):
                 f"{name:<20} {label:<12} {seconds:8.3f} s ({min(times):.3f}–{max(times):.3f}, "
                 f"{len(times)} runs)  {iterations:>3} iterations  residual {residual:.0e}  "
                 f"{seconds / reference:6.1f} × multigrid",
+                flush=True,
+            )
+        if petsc:
+            seconds, least, most, iterations, residual, how = hypre(petsc, matrix, b, repeats)
+            print(
+                f"{name:<20} {'hypre, 2':<12} {seconds:8.3f} s ({least:.3f}–{most:.3f}, {repeats} "
+                f"runs)  {iterations:>3} iterations  residual {residual:.0e}  "
+                f"{seconds / reference:6.1f} × multigrid, by {how}",
                 flush=True,
             )
 
@@ -226,6 +241,7 @@ def main():
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="", help="parts of the names of matrices, by commas")
+    parser.add_argument("--petsc", metavar="PYTHON", help="an interpreter with petsc4py, mpi4py")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(parts):
         parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(parts)}")
@@ -236,7 +252,9 @@ def main():
     machine.keep_memory()
     print(machine.describe())
     chosen = options.parts or parts
-    for part, run in (("peers", peers), ("growth", growth), ("bandwidth", bandwidth)):
+    if "peers" in chosen:
+        peers(options.repeats, options.petsc)
+    for part, run in (("growth", growth), ("bandwidth", bandwidth)):
         if part in chosen:
             run(options.repeats)
     if "amg" in chosen:
