@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -23,33 +24,44 @@ PARALLEL: Final = 100_000  # elements; a launch costs 0.05 ms, on a busy machine
 BLOCK: Final = 16_384  # elements of a block, at least
 NOWHERE: Final = np.empty((0, 0), dtype=np.int32)
 EVERYONE: Final = np.empty(0, dtype=np.int64)
-ALL: Final = np.empty(0, dtype=np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """How a list of elements is run: the bounds of its blocks, and who must wait."""
+    """How a list of elements is run.
+
+    bounds : of chunks, whose sums are taken apart; elements : in this order, empty for 0, 1, 2, ….
+    blocks : bounds of blocks, in chunks. They run side by side; chunks behind them come afterwards.
+    """
 
     count: int
-    starts: NDArray[np.int64]
-    inside: NDArray[np.bool_]
-    outside: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    elements: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks."""
+        return int(self.bounds.size - 1)
 
 
 def blocks_of(count: int, rows: NDArray[Any] | None, n_rows: int) -> Blocks:
     """Return blocks for elements that write into these rows; None: each has places of its own."""
-    if count < PARALLEL:
-        nothing = np.empty(0, dtype=np.int64)
-        return Blocks(count, np.array([0, count]), ALL, nothing)
     blocks = int(np.clip(count // BLOCK, 2, 64))
-    chunks = -(-count // CHUNK)
-    starts = np.minimum(CHUNK * (chunks * np.arange(blocks + 1) // blocks), count)
-    if rows is None:
-        return Blocks(count, starts, ALL, EVERYONE)
-    inside = np.ones(count, dtype=np.bool_)
-    owner = np.full(n_rows, -1, dtype=np.int32)
-    incidence.mark_interior(rows, starts, owner, inside)
-    return Blocks(count, starts, inside, np.flatnonzero(~inside))
+    if count < PARALLEL or rows is None:
+        bounds = _chunked(np.array([0, count]))
+        apart = 1 if count < PARALLEL else blocks
+        return Blocks(count, bounds, EVERYONE, (bounds.size - 1) * np.arange(apart + 1) // apart)
+    starts, order = np.empty(blocks + 2, dtype=np.int64), np.empty(count, dtype=np.int64)
+    incidence.group_elements(rows, n_rows, blocks, starts, order)
+    bounds = _chunked(starts)
+    return Blocks(count, bounds, order, np.searchsorted(bounds, starts[:-1]))
+
+
+def _chunked(starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the bounds of chunks of `CHUNK` elements; no chunk reaches beyond a start."""
+    pieces = [np.arange(a, b, CHUNK) for a, b in pairwise(starts)]
+    return np.concatenate([*pieces, starts[-1:]]).astype(np.int64)
 
 
 class ListKernel:
@@ -71,28 +83,17 @@ class ListKernel:
             return np.zeros(sums)
         run = compiled(self.source).run
         given = [frozen(arrays[name]) for name in self.program.arrays]
+        parts = np.zeros((sums, blocks.chunks))
         places = frozen(to)
-        parts = np.zeros((sums, chunks(blocks.count)))
-        starts = blocks.starts
 
-        def share(first: int, last: int) -> None:
-            run(
-                int(starts[first]) // CHUNK, chunks(int(starts[last])), blocks.count, blocks.inside,
-                EVERYONE, parts, out, places, *given,
-            )  # fmt: skip
+        def chunks(first: int, last: int) -> None:
+            run(first, last, blocks.bounds, blocks.elements, parts, out, places, *given)
 
-        spread(share, starts.size - 1)
-        late = blocks.outside
-        if not late.size:
-            return np.asarray(parts.sum(axis=1))
-        after = np.zeros((sums, chunks(late.size)))
-        run(0, chunks(late.size), late.size, ALL, late, after, out, places, *given)
-        return np.asarray(parts.sum(axis=1) + after.sum(axis=1))
-
-
-def chunks(count: int) -> int:
-    """Return how many chunks hold so many elements."""
-    return -(-count // CHUNK)
+        bounds = blocks.blocks
+        spread(lambda a, b: chunks(int(bounds[a]), int(bounds[b])), bounds.size - 1)
+        if bounds[-1] < blocks.chunks:
+            chunks(int(bounds[-1]), blocks.chunks)
+        return np.asarray(parts.sum(axis=1))
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

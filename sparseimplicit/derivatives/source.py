@@ -143,11 +143,10 @@ def uses(program: Program, operation: str) -> bool:
 
 
 def list_source(program: Program) -> str:
-    """Return a module with ``run(begin, end, count, inside, elements, sums, out, to, *arrays)``.
+    """Return a module with ``run(begin, end, bounds, elements, sums, out, to, *arrays)``.
 
-    It takes chunks begin … end − 1 of `CHUNK` elements; of ``elements`` where that holds some, of
-    0 … count − 1 where not, and then those alone that ``inside`` marks unless it is empty.
-    ``sums[j, n]`` becomes sum j of chunk n.
+    It takes chunks begin … end − 1; chunk n holds the elements from bounds[n] to bounds[n + 1] − 1,
+    or what ``elements`` has there unless it is empty. ``sums[j, n]`` becomes sum j of chunk n.
     """
 
     def load(name: str, place: int) -> tuple[str, bool]:
@@ -160,18 +159,15 @@ def list_source(program: Program) -> str:
         target = f"out[to[e, {a}]] +=" if program.scatter else f"out[{a}, e] ="
         body.append(f"{target} {lines.names[node]}")
     body += [f"t{j} += {lines.names[node]}" for j, node in enumerate(program.sums)]
-    arguments = ", ".join(["inside, elements, sums, out, to", *program.arrays])
+    arguments = ", ".join(["bounds, elements, sums, out, to", *program.arrays])
     return (
         PRELUDE + (LOGADDEXP if uses(program, "logaddexp") else "")
         + '\n@njit(cache=CACHE, nogil=True, error_model="numpy")\n'
-        + f"def run(begin, end, count, {arguments}):\n"
+        + f"def run(begin, end, {arguments}):\n"
         + indented(lines.hoisted, 1)
-        + indented(["masked, listed = inside.size > 0, elements.size > 0",
-                    "for n in range(begin, end):"], 1)
-        + indented([f"last = (n + 1) * {CHUNK}", "if last > count:", "    last = count",
-                    *(f"t{j} = 0.0" for j in range(len(program.sums))),
-                    f"for e in range(n * {CHUNK}, last):"], 2)
-        + indented(["if masked and not inside[e]:", "    continue",
-                    "if listed:", "    e = elements[e]", *body], 3)
+        + indented(["listed = elements.size > 0", "for n in range(begin, end):"], 1)
+        + indented([*(f"t{j} = 0.0" for j in range(len(program.sums))),
+                    "for q in range(bounds[n], bounds[n + 1]):"], 2)
+        + indented(["e = q", "if listed:", "    e = elements[q]", *body], 3)
         + indented([f"sums[{j}, n] = t{j}" for j in range(len(program.sums))], 2)
     )  # fmt: skip

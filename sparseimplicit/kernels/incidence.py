@@ -36,16 +36,18 @@ def sort_rows(starts: Any, columns: Any, lengths: Any) -> None:
     """Sort the columns of each row and drop repeated ones; lengths[i] of them are left in front."""
     for i in range(starts.size - 1):
         begin, end = starts[i], starts[i + 1]
-        if end - begin > 48:
-            columns[begin:end] = np.sort(columns[begin:end])
-        else:
-            for k in range(begin + 1, end):
+        gap = 1  # Shell's sort: short rows by insertion, long ones in leaps first
+        while 9 * gap < end - begin:
+            gap = 3 * gap + 1
+        while gap > 0:
+            for k in range(begin + gap, end):
                 here = columns[k]
                 t = k
-                while t > begin and columns[t - 1] > here:
-                    columns[t] = columns[t - 1]
-                    t -= 1
+                while t >= begin + gap and columns[t - gap] > here:
+                    columns[t] = columns[t - gap]
+                    t -= gap
                 columns[t] = here
+            gap //= 3
         kept = begin
         for k in range(begin, end):
             if k == begin or columns[k] != columns[kept - 1]:
@@ -83,30 +85,37 @@ def find_slots(
 
 
 @njit(cache=True, nogil=True)
-def mark_interior(rows: Any, starts: Any, owner: Any, inside: Any) -> int:
-    """Mark the elements all of whose rows are of their block alone; return how many are not.
+def group_elements(rows: Any, n_rows: int, blocks: int, starts: Any, order: Any) -> None:
+    """Order elements into blocks that share no rows; those that would share some come last.
 
-    ``starts`` bounds the blocks; ``owner`` is scratch, one number a row, −1 at first.
+    An element is of the block in whose part of 0 … n_rows − 1 its first row lies, unless a row of
+    it is also one of another block's. starts (blocks + 2,) bounds the blocks and the rest.
     """
-    for b in range(starts.size - 1):
-        for e in range(starts[b], starts[b + 1]):
-            for a in range(rows.shape[1]):
-                i = rows[e, a]
-                if owner[i] == -1:
-                    owner[i] = b
-                elif owner[i] != b:
-                    owner[i] = -2
-    left = 0
-    for b in range(starts.size - 1):
-        for e in range(starts[b], starts[b + 1]):
-            fine = True
-            for a in range(rows.shape[1]):
-                if owner[rows[e, a]] != b:
-                    fine = False
-            inside[e] = fine
-            if not fine:
-                left += 1
-    return left
+    owner = np.full(n_rows, -1, dtype=np.int32)
+    own = np.empty(rows.shape[0], dtype=np.int32)
+    for e in range(rows.shape[0]):
+        least = rows[e, 0]
+        for a in range(1, rows.shape[1]):
+            least = min(least, rows[e, a])
+        own[e] = np.int64(least) * blocks // n_rows
+        for a in range(rows.shape[1]):
+            i = rows[e, a]
+            if owner[i] == -1:
+                owner[i] = own[e]
+            elif owner[i] != own[e]:
+                owner[i] = -2
+    starts[:] = 0
+    for e in range(rows.shape[0]):
+        for a in range(rows.shape[1]):
+            if owner[rows[e, a]] == -2:
+                own[e] = blocks
+        starts[own[e] + 1] += 1
+    for b in range(blocks + 1):
+        starts[b + 1] += starts[b]
+    cursor = starts.copy()
+    for e in range(rows.shape[0]):
+        order[cursor[own[e]]] = e
+        cursor[own[e]] += 1
 
 
 def pattern(
