@@ -94,22 +94,24 @@ class Assembly:
     ) -> Array:  # fmt: skip
         """Return the sums of all terms' programs, one term's behind another's."""
         found: dict[int, Array] = {}
-        if self.grid.found:
-            kernel, counts = self.once(("grid sums", key), lambda: self.grid.sums(make))
-            if counts:
-                totals = kernel.totals(shared_arrays(kernel.pieces, x, y, seeds))
-                ends = np.cumsum(counts)[:-1]
-                numbers = [p.grid.number for p in kernel.pieces]
-                found = dict(zip(numbers, np.split(totals, ends), strict=True))
-        parts = []
-        for t in range(len(self.terms)):
+        on_grid = self.once(("grid sums", key), lambda: self.grid.sums(make))
+        if on_grid is not None:
+            kernel, counts = on_grid
+            totals = kernel.totals(shared_arrays(kernel.pieces, x, y, seeds))
+            numbers = [p.grid.number for p in kernel.pieces]
+            parts = np.split(totals, np.cumsum(counts)[:-1])
+            found = dict(zip(numbers, parts, strict=True))
+        all_sums = [np.empty(0)]
+        for t, term in enumerate(self.terms):
+            if what is not None and not term.shared_places.size:
+                continue  # it has no sums by x
             total: Any = found.get(t, 0.0)
             side = self.grid.rest(t) if t in found else None
             if side is None or side.count:
                 listed = self._listed(t, ("sums", side is None, key), make, None, 0, side)
                 total = total + listed.run(self._arrays(t, x, y, what, seeds, side), np.empty(0))
-            parts.append(np.asarray(total).reshape(-1))
-        return np.concatenate([np.empty(0), *parts])
+            all_sums.append(np.asarray(total).reshape(-1))
+        return np.concatenate(all_sums)
 
     def _stores(
         self, key: Hashable, make: Callable[[BoundTerm], Program], x: Array, y: Array,

@@ -14,6 +14,7 @@ from ..kernels import generated
 from ..linear.rates import cache_path
 
 
+@lru_cache(maxsize=4096)
 def compiled(source: str) -> ModuleType:
     """Return the module of a generated text, with machine code from disk where it is known."""
     key = generated.key_of(source)
@@ -34,7 +35,7 @@ def _stored(key: str, source: str) -> Path | None:
             write_atomically(file, lambda stream: stream.write(source.encode()))
         return file
     except (ConfigError, OSError) as error:
-        _say_once(str(error))
+        _say_once(str(file.parent), type(error).__name__)
         return None
 
 
@@ -43,10 +44,10 @@ def _same(file: Path, source: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _say_once(reason: str) -> None:
+def _say_once(place: str, reason: str) -> None:
     warnings.warn(
-        f"kernels of local terms cannot be kept on disk ({reason}) and are compiled anew in each "
-        "process. Set XDG_CACHE_HOME to a folder that can be written.",
+        f"kernels of local terms cannot be kept on disk in {place} ({reason}) and are compiled "
+        "anew in each process. Set XDG_CACHE_HOME to a folder that can be written.",
         RuntimeWarning,
         stacklevel=5,
     )

@@ -58,10 +58,12 @@ class GridTerms:
             self._rests[number] = Rest(self.found[number])
         return self._rests[number]
 
-    def sums(self, make: Callable[[BoundTerm], Program]) -> tuple[GridKernel, list[int]]:
+    def sums(self, make: Callable[[BoundTerm], Program]) -> tuple[GridKernel, list[int]] | None:
         """Return a kernel of sums over the boxes of all terms, and how many each term has."""
         pieces = [Piece(g, _sums_of(make(g.term)), ()) for g in self.found.values()]
         pieces = [p for p in pieces if p.program.sums]
+        if not pieces:
+            return None
         counts = [len(p.program.sums) for p in pieces]
         return GridKernel(self.shape, pieces, []), counts
 

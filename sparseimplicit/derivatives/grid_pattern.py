@@ -71,7 +71,7 @@ def grid_pattern(
     """
     pixels = int(np.prod(shape))
     slots = {base: _slots(shape, [p for p in pairs if p.row[0] == base]) for base in bases}
-    boxes = {base: _inner(shape, slots[base], margin) for base in bases}
+    boxes = {base: _inner(shape, [p for p in pairs if p.row[0] == base], margin) for base in bases}
     if any(b <= a for box in boxes.values() for a, b in box):
         return None
     counts = np.empty(len(bases) * pixels, dtype=np.int64)
@@ -108,15 +108,15 @@ def _slots(shape: tuple[int, ...], pairs: list[Pair]) -> tuple[Slot, ...]:
 
 
 def _inner(
-    shape: tuple[int, ...], slots: tuple[Slot, ...], margin: tuple[tuple[int, int], ...]
+    shape: tuple[int, ...], pairs: list[Pair], margin: tuple[tuple[int, int], ...]
 ) -> tuple[tuple[int, int], ...]:
-    """Return the box of pixels all of whose slots are on the grid, clear of the margins."""
+    """Return the box of pixels that all pairs reach from whole elements, clear of the margins."""
     box = []
     for axis, n in enumerate(shape):
-        shifts = [s[1][axis] for s in slots] or [0]
-        low = max(-min(0, *shifts, 0), margin[axis][0])
-        high = max(max(0, *shifts, 0), margin[axis][1])
-        box.append((low, n - high))
+        ends = [(p.grid.box[axis], p.row[1][axis]) for p in pairs]
+        low = max([margin[axis][0], *(a + d for (a, _), d in ends)])
+        high = min([n - margin[axis][1], *(b + d for (_, b), d in ends)])
+        box.append((low, high))
     return tuple(box)
 
 
