@@ -79,14 +79,14 @@ class _Staging:
             return f"{array}[{place}]", False
         if name == "c":
             self.arrays.add(f"c{number}")
-            return self._own(number, name, place, f"stage_data(c{number}, {place}, ")
+            return self._own(number, name, place, f"stage_data(c{number}, {whole(place)}, ")
         source = {"y": "y", "xm": "x"}.get(name, name[:2])
         self.arrays.add(source)
         points = grid.points if name.endswith("y") else grid.x_points
         point = points[place]
         if point is None:
             self.arrays.add(f"xi{number}")
-            how = f"stage_indexed({source}, xi{number}, {place}, "
+            how = f"stage_indexed({source}, xi{number}, {whole(place)}, "
             return self._own(number, name, place, how)
         base, offset = point
         key = (source, base, offset)
@@ -94,8 +94,8 @@ class _Staging:
             slot = self.numbers[key] = len(self.numbers)
             n = len(self.shared)  # bases and line offsets depend on the grid, and come as numbers
             self.shared.append(
-                f"stage({source}, places, {n}, el, lines, width, left + ({offset[-1]}), inp, "
-                f"{slot} * TE, TE)"
+                f"stage({source}, places, {whole(n)}, el, lines, width, left + ({offset[-1]}), "
+                f"inp, {whole(slot)} * TE, tile)"
             )
         return f"inp[{self.numbers[key]} * TE + t]", True
 
@@ -104,7 +104,7 @@ class _Staging:
         if key not in self.numbers:
             slot = self.numbers[key] = len(self.numbers)
             self.by_term.setdefault(number, []).append(
-                f"{how}e + left, low, high, inp, {slot} * TE, TE)"
+                f"{how}e + left, low, high, inp, {whole(slot)} * TE, tile)"
             )
         return f"inp[{self.numbers[key]} * TE + t]", True
 
@@ -164,15 +164,21 @@ def _renamed(lines: Lines, number: int) -> tuple[list[str], list[str], dict[str,
 
 def _term(number: int, first: int, count: int, body: list[str], own: list[str]) -> str:
     """Return the statements that compute one line of a term's entries, 0 where it has none."""
+    part = f"{whole(first)}, {whole(count)}"
     return (
         indented([f"e = {ABSENT}", "if 0 <= el < lines:", f"    e = starts[{number}, el]",
-                  f"if e == {ABSENT}:", f"    clear(o, {first}, {count}, TE, 0, 0)",
+                  f"if e == {ABSENT}:", f"    clear(o, {part}, tile, {whole(0)}, {whole(0)})",
                   "else:"], 3)
-        + indented([f"low, high = within(boxes, {number}, left, TE)", *own,
+        + indented([f"low, high = within(boxes, {whole(number)}, left, tile)", *own,
                     "for t in range(TE):"], 4)
         + indented(body, 5)
-        + indented([f"clear(o, {first}, {count}, TE, low, high)"], 4)
+        + indented([f"clear(o, {part}, tile, low, high)"], 4)
     )  # fmt: skip
+
+
+def whole(number: object) -> str:
+    """Return a number as numba has any other: for each literal it would compile a helper anew."""
+    return f"np.int64({number})"
 
 
 def _sums(piece: Piece, places: dict[int, int], first: int) -> str:
@@ -216,7 +222,7 @@ def _put(f: int, slots: int, matrix: bool) -> str:
     lines = [
         f"begin = begins[{f}, line]",
         "if begin >= 0:",
-        f"    low, high = within(regular, {f}, j0, T)",
+        f"    low, high = within(regular, {whole(f)}, j0, {whole('T')})",
         f"    begin += (j0 - regular[{f}, 0]) * {slots}",
         "    for t in range(low, high):",
         f"        k = np.uint64(begin + t * {slots})",
@@ -224,8 +230,8 @@ def _put(f: int, slots: int, matrix: bool) -> str:
     ]
     if matrix:
         lines.append(
-            f"put_irregular(sl, T, j0, few{f}[line], few{f}[line + 1], columns{f}, bounds{f}, "
-            f"table{f}, out)"
+            f"put_irregular(sl, {whole('T')}, j0, few{f}[line], few{f}[line + 1], columns{f}, "
+            f"bounds{f}, table{f}, out)"
         )
     return indented(lines, 3)
 
@@ -255,7 +261,7 @@ def _module(
         head
         + '\n\n@njit(cache=CACHE, nogil=True, error_model="numpy")\n'
         + f"def run({', '.join([shared, *tables, *arrays])}):\n"
-        + indented([*hoisted, "for n in range(begin, end):"], 1)
+        + indented([*hoisted, f"tile = {whole('TE')}", "for n in range(begin, end):"], 1)
         + indented(["first, last, part = tasks[n, 0], tasks[n, 1], tasks[n, 2]", "j0 = part * T",
                     f"left = j0 - ({high})", "for el in range(first - ahead, last - behind):"], 2)
         + indented(["q = el % depth", "o = ring[q * ME : q * ME + ME]", *staging.shared], 3)

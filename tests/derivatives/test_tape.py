@@ -26,7 +26,7 @@ FUNCTIONS = {
     "inverse": lambda y: np.arcsin(y[0] / 4) + np.arccos(y[1] / 4) + np.arctanh(y[2] / 4),
     "pairs": lambda y: np.arctan2(y[0], y[1]) + np.hypot(y[1], y[2]) + np.logaddexp(y[0], y[2]),
     "choices": lambda y: np.maximum(y, 1.0).sum() + np.minimum(y[0] * y[1], y[2]) + abs(y[0]),
-    "where": lambda y: where((y[0] > 0) & (y[1] < 2), y[0] ** 2, y[2]) * np.where(y[2] < 0, 1, y[1]),
+    "where": lambda y: where((y[0] > 0) & (y[1] < 2), y[0] ** 2, 1) * np.where(y[2] < 0, 1, y[1]),
     "clip": lambda y: np.clip(y, 0.9, 1.4) @ np.ones(3) + np.sign(y[0]) * y[1],
     "lists": lambda y: sum(np.exp(v) for v in y) + np.prod(y) + np.mean(y) + np.max(y),
     "stacks": lambda y: np.linalg.det(np.stack([y, y**2, [1.0, 2.0, 4.0]])) + np.cross(y, A[1])[0],
