@@ -117,10 +117,12 @@ def hypre(python, matrix, b, repeats):
     return json.loads(run.stdout.splitlines()[-1])["best"]
 
 
-def peers(repeats, petsc):
+def peers(repeats, petsc, methods_wanted):
     """Print ours against the peers."""
     methods = {"multigrid": multigrid, "cholmod+amd": cholmod}
     methods |= {"pyamg rs": pyamg_by("rs"), "pyamg sa": pyamg_by("sa")}
+    if methods_wanted:
+        methods = {m: run for m, run in methods.items() if m in methods_wanted.split(",")}
     if not petsc:
         print("hypre is left out: name an interpreter that has petsc4py by --petsc")
     for name, make in CASES.items():
@@ -241,6 +243,7 @@ def main():
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all if none is named")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="", help="parts of the names of matrices, by commas")
+    parser.add_argument("--methods", default="", help="names of peers, by commas; multigrid first")
     parser.add_argument("--petsc", metavar="PYTHON", help="an interpreter with petsc4py, mpi4py")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(parts):
@@ -253,7 +256,7 @@ def main():
     print(machine.describe())
     chosen = options.parts or parts
     if "peers" in chosen:
-        peers(options.repeats, options.petsc)
+        peers(options.repeats, options.petsc, options.methods)
     for part, run in (("growth", growth), ("bandwidth", bandwidth)):
         if part in chosen:
             run(options.repeats)
