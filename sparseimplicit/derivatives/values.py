@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from ..errors import StructureError
+from .functions import builders
 from .tape import Graph
 
 BRANCHED: Final = "a local term branched on the value of an unknown"
@@ -263,82 +264,13 @@ def _lifted(name: str, build: Callable[..., int]) -> Callable[..., Any]:
     return function
 
 
-def _condition(graph: Graph, a: int) -> int:
-    """Return a truth from what `node_of` made a number of."""
-    if graph.operations[a] == "where" and graph.condition(graph.arguments[a][0]):
-        c, yes, no = graph.arguments[a]
-        if (graph.value(yes), graph.value(no)) == (1.0, 0.0):
-            return int(c)
-    return graph.compare("ne", a, graph.const(0.0))
-
-
-def _logical(name: str) -> Callable[..., int]:
-    return lambda g, *a: g.node(name, *(_condition(g, i) for i in a))
-
-
-def _maximum(g: Graph, a: int, b: int) -> int:
-    if g.value(a) is not None:
-        a, b = b, a
-    # Not (a < b), rather than a ≥ b: a NaN in the first must show.
-    return g.where(g.node("not", g.compare("lt", a, b)), a, b)
-
-
-def _minimum(g: Graph, a: int, b: int) -> int:
-    if g.value(a) is not None:
-        a, b = b, a
-    return g.where(g.node("not", g.compare("lt", b, a)), a, b)
-
-
-def _heaviside(g: Graph, a: int, half: int) -> int:
-    zero = g.const(0.0)
-    above = g.where(g.compare("lt", zero, a), g.const(1.0), half)
-    return g.where(g.compare("lt", a, zero), zero, above)
-
-
 def _clip(value: Any, low: Any, high: Any) -> Any:
     value = value if low is None else SCALAR["maximum"](value, low)
     return value if high is None else SCALAR["minimum"](value, high)
 
 
-def _scale(factor: float, name: str) -> Callable[..., int]:
-    return lambda g, a: g.mul(g.const(factor), g.call(name, a))
-
-
-def _builders() -> dict[str, Callable[..., int]]:
-    two = math.log(2.0)
-    builders: dict[str, Callable[..., int]] = {
-        "add": Graph.add, "subtract": Graph.sub, "multiply": Graph.mul, "negative": Graph.neg,
-        "divide": Graph.div, "true_divide": Graph.div, "power": Graph.power,
-        "float_power": Graph.power, "positive": lambda g, a: a, "conjugate": lambda g, a: a,
-        "square": lambda g, a: g.mul(a, a), "reciprocal": lambda g, a: g.div(g.const(1.0), a),
-        "absolute": lambda g, a: g.call("abs", a), "fabs": lambda g, a: g.call("abs", a),
-        "maximum": _maximum, "minimum": _minimum, "fmax": _maximum, "fmin": _minimum,
-        "heaviside": _heaviside, "log2": _scale(1.0 / two, "log"),
-        "log10": _scale(1.0 / math.log(10.0), "log"),
-        "exp2": lambda g, a: g.call("exp", g.mul(g.const(two), a)),
-        "deg2rad": lambda g, a: g.mul(g.const(math.pi / 180.0), a),
-        "rad2deg": lambda g, a: g.mul(g.const(180.0 / math.pi), a),
-        "less": lambda g, a, b: g.compare("lt", a, b),
-        "less_equal": lambda g, a, b: g.compare("le", a, b),
-        "greater": lambda g, a, b: g.compare("lt", b, a),
-        "greater_equal": lambda g, a, b: g.compare("le", b, a),
-        "equal": lambda g, a, b: g.compare("eq", a, b),
-        "not_equal": lambda g, a, b: g.compare("ne", a, b),
-        "logical_and": _logical("and"), "bitwise_and": _logical("and"),
-        "logical_or": _logical("or"), "bitwise_or": _logical("or"),
-        "logical_not": _logical("not"), "invert": _logical("not"),
-    }  # fmt: skip
-    for name in ("sqrt", "exp", "log", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh",
-                 "tanh", "arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "cbrt",
-                 "sign", "expit"):  # fmt: skip
-        builders[name] = lambda g, a, name=name: g.call(name, a)
-    for name in ("arctan2", "hypot", "logaddexp"):
-        builders[name] = lambda g, a, b, name=name: g.pair(name, a, b)
-    return builders
-
-
 SCALAR: Final[dict[str, Callable[..., Any]]] = {
-    **{name: _lifted(name, build) for name, build in _builders().items()},
+    **{name: _lifted(name, build) for name, build in builders().items()},
     "clip": _clip,
 }
 
