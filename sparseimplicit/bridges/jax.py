@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .._optional import require
-from ..derivatives.coloured import MAX_COLOURS, ColouredJacobian
-from ..derivatives.products import Products
-from ..derivatives.steps import Argument, Array, Step
+from ..derivatives.coloured.jacobian import MAX_COLOURS, ColouredJacobian
+from ..derivatives.coloured.products import Products
+from ..derivatives.coloured.steps import Argument, Array, Step
 from ..errors import StructureError
 from ..linear import Structure
 from ..problem import Function, MinimizationProblem

@@ -11,16 +11,24 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import StructureError
+from ..linear import StencilOperator
 from ..linear.operator import csr_from_parts
-from .bound import BoundTerm
-from .contract import Contraction, parameter_program, row_program, state_program, value_program
-from .grid_assembly import GridMatrix, GridTerms, Rest
-from .grid_fill import shared_arrays
-from .lifted import Lifted
-from .lifted_matrix import LiftedMatrix
-from .list_pattern import ListPattern
-from .lists import Blocks, ListKernel, blocks_of
-from .source import Program
+from .lifted.matrix import LiftedMatrix
+from .lifted.products import Lifted
+from .on_grids.assembly import GridMatrix, GridTerms, Rest
+from .on_grids.coefficients import coefficients
+from .on_grids.fill import shared_arrays
+from .programs.contract import (
+    Contraction,
+    parameter_program,
+    row_program,
+    state_program,
+    value_program,
+)
+from .programs.list_pattern import ListPattern
+from .programs.lists import Blocks, ListKernel, blocks_of
+from .programs.source import Program
+from .stated.bound import BoundTerm
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -189,6 +197,19 @@ class Assembly:
         if made.identity is not None:
             values[made.identity] = 1.0
         return csr_from_parts(values[: made.nnz], made.indices, made.indptr, shape)
+
+    def stencil(self, x: Array, y: Array) -> StencilOperator:
+        """Return the Hessian as coefficients, for terms that stand on one grid of one field."""
+        made = self.once("stencil", lambda: coefficients(self.grid))
+        if made is None:
+            raise StructureError(
+                "the Hessian has no coefficients on a grid: its terms do not all stand on one, of "
+                "one number a pixel.",
+                where="Energy.hessian",
+                fix="leave out assembled=False.",
+            )
+        rest = self.grid.rest
+        return made.fill(x, y, lambda t: self._arrays(t, x, y, None, {}, rest(t)))
 
     def _matrix(self, rows: str, columns: str) -> GridMatrix | ListPattern | LiftedMatrix:
         if self.lifted:

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .bound import BoundTerm
-from .contract import Contraction, contracted
-from .differentiate import gradient
 from .inputs import loader
-from .interpret import evaluate
+from .programs.contract import Contraction, contracted
+from .stated.bound import BoundTerm
+from .tracing.differentiate import gradient
+from .tracing.interpret import evaluate
 
 Array = NDArray[np.float64]
 

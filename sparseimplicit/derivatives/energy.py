@@ -10,15 +10,15 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
 from ..errors import ShapeError, StructureError
-from ..linear import Structure
+from ..linear import StencilOperator, Structure
 from ..linear.operator import Array
 from ..problem import MinimizationProblem
 from .assembly import Assembly
-from .bound import BoundTerm
 from .checks import check_energy
-from .contract import Contraction
 from .inputs import Inputs
-from .terms import Term
+from .programs.contract import Contraction
+from .stated.bound import BoundTerm
+from .stated.terms import Term
 
 
 class Energy(MinimizationProblem):
@@ -31,6 +31,10 @@ class Energy(MinimizationProblem):
         Numbers of unknowns and of parameters.
     structure : Structure, optional
         Of the Hessian at the minimiser, as for `MinimizationProblem`.
+    assembled : bool
+        The Hessian as CSR, which every solver takes. Else as a `linear.StencilOperator`, without
+        indices and with one triangle, for the solver "multigrid": all terms must then stand on one
+        grid of one number a pixel.
 
     Raises
     ------
@@ -51,9 +55,11 @@ class Energy(MinimizationProblem):
         n_y: int,
         n_x: int = 0,
         structure: Structure | None = None,
+        assembled: bool = True,
     ) -> None:
         terms = [terms] if isinstance(terms, Term) else list(terms)
         object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "assembled", assembled)
         object.__setattr__(self, "n_y", int(n_y))
         object.__setattr__(self, "n_x", int(n_x))
         object.__setattr__(self, "terms", bound(terms, int(n_y), int(n_x)))
@@ -63,6 +69,7 @@ class Energy(MinimizationProblem):
     terms: list[BoundTerm]
     n_y: int
     n_x: int
+    assembled: bool
     _assembly: Assembly
     _inputs: Inputs
 
@@ -78,9 +85,13 @@ class Energy(MinimizationProblem):
         """Return g_y, (n_y,)."""
         return self._contracted("gradient", "y", x, y)
 
-    def hessian(self, x: Any, y: Any) -> sparse.csr_array:
-        """Return g_yy as CSR, (n_y, n_y); symmetric to rounding of sums."""
+    def hessian(self, x: Any, y: Any) -> sparse.csr_array | StencilOperator:
+        """Return g_yy, (n_y, n_y), as CSR or as a StencilOperator; see ``assembled``."""
         x, y = self._inputs.checked(x, y)
+        if not self.assembled:
+            stencil = self._assembly.stencil(x, y)
+            self._inputs.finite(stencil.coefficients.reshape(-1), "hessian", x, y)
+            return stencil
         matrix = self._assembly.matrix(x, y, "y", "y")
         self._inputs.finite(matrix.data, "hessian", x, y)
         return matrix

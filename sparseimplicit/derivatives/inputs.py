@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import NonFinite, ShapeError
 from ..kernels.vectors import finite
-from .bound import BoundTerm
-from .differentiate import gradient
-from .interpret import evaluate
-from .lists import frozen
+from .programs.lists import frozen
+from .stated.bound import BoundTerm
+from .tracing.differentiate import gradient
+from .tracing.interpret import evaluate
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,8 @@ class Inputs:
         array = np.asarray(given)
         if np.iscomplexobj(array) or array.size != size or array.ndim > 1:
             raise ShapeError(
-                f"{name} has shape {array.shape}; {size} real numbers are needed.", where=self.name
+                f"{name} has shape {array.shape}; a real vector of size {size} is needed.",
+                where=self.name,
             )
         return frozen(np.asarray(array, dtype=np.float64).reshape(-1))
 

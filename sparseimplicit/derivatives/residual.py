@@ -14,11 +14,11 @@ from ..linear import Structure
 from ..linear.operator import Array
 from ..problem import RootProblem
 from .assembly import Assembly
-from .bound import BoundTerm
 from .checks import check_residual
-from .contract import Contraction
 from .inputs import Inputs
-from .terms import Term, index_array, term
+from .programs.contract import Contraction
+from .stated.bound import BoundTerm
+from .stated.terms import Term, index_array, term
 
 PLAIN = Contraction(())
 

@@ -26,7 +26,6 @@ from . import (
     stencil,
     stencils,
     transfers,
-    tv,
     vectors,
 )  # fmt: skip
 
@@ -36,12 +35,6 @@ def warm_up() -> float:
     started = time.perf_counter()
     for shape in ((3, 4), (5, PARALLEL_ROWS)):
         n = shape[0] * shape[1]
-        u, out = np.zeros(shape), np.empty(shape)
-        weight = np.ones(1)
-        u.flags.writeable = False  # states are handed to problems so, and numba tells the two apart
-        tv.energy(u, weight, 1.0)
-        tv.gradient(u, weight, 1.0, out)
-        tv.hessian_stencil(u, weight, 1.0, np.empty((4, *shape)))
         column, one = np.zeros((n, 1)), np.ones(1)
         vectors.dots(column, column)
         vectors.finite(column[:, 0])
@@ -49,9 +42,6 @@ def warm_up() -> float:
         vectors.step(one, column, column, column.copy(), column.copy())
         vectors.direction(one, column, column.copy(), column[:, 0])
         for dtype in (np.int32, np.int64):
-            seven, three = 7 * np.arange(n + 1, dtype=dtype), 3 * np.arange(n + 1, dtype=dtype)
-            tv.hessian_values(u, weight, 1.0, seven, np.empty(7 * n))
-            tv.cross_values(u, weight, 1.0, three, np.empty(3 * n))
             indptr, indices = np.arange(n + 1, dtype=dtype), np.arange(n, dtype=dtype)
             csr.multiply(indptr, indices, np.ones(n), np.ones(n), np.empty(n))
             csr.multiply_columns(indptr, indices, np.ones(n), np.ones((n, 2)), np.empty((n, 2)))

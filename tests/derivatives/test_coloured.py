@@ -8,11 +8,13 @@ from scipy import sparse
 
 import sparseimplicit as si
 from sparseimplicit import errors
-from sparseimplicit.derivatives import coloured, patches, patterns, products, stencil
-from sparseimplicit.derivatives.black_box import from_gradient, from_residual
-from sparseimplicit.derivatives.differences import InexactDerivatives
+from sparseimplicit.derivatives import patches, stencil
+from sparseimplicit.derivatives.coloured import jacobian as coloured
+from sparseimplicit.derivatives.coloured import patterns, products
+from sparseimplicit.derivatives.coloured.black_box import from_gradient, from_residual
+from sparseimplicit.derivatives.coloured.differences import InexactDerivatives
 from sparseimplicit.imaging import total_variation
-from sparseimplicit.imaging.tv import cross_pattern, hessian_pattern
+from tests.reference.tv import cross_pattern, hessian_pattern
 
 SHAPE = (6, 7)
 N = 42

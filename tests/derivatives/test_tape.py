@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sparseimplicit.derivatives import where
-from sparseimplicit.derivatives.differentiate import gradient
-from sparseimplicit.derivatives.interpret import evaluate
-from sparseimplicit.derivatives.tape import Graph
-from sparseimplicit.derivatives.values import vector
+from sparseimplicit.derivatives.tracing.differentiate import gradient
+from sparseimplicit.derivatives.tracing.interpret import evaluate
+from sparseimplicit.derivatives.tracing.tape import Graph
+from sparseimplicit.derivatives.tracing.values import vector
 from sparseimplicit.errors import StructureError
 
 A = np.arange(9.0).reshape(3, 3) / 7

@@ -10,7 +10,7 @@ import pytest
 
 from sparseimplicit import derivatives as terms
 from sparseimplicit.conditions import conditions_of
-from sparseimplicit.derivatives import compiled
+from sparseimplicit.derivatives.programs import compiled
 from sparseimplicit.errors import NonFinite, ShapeError, StructureError
 from sparseimplicit.implicit import ImplicitFunction
 from sparseimplicit.kernels import generated

@@ -130,5 +130,5 @@ def test_wrong_parameters():
         total_variation(f, epsilon=0.0)
     with pytest.raises(ShapeError, match="epsilon"):
         total_variation(f, epsilon=float("inf"))
-    with pytest.raises(ShapeError, match="2 entries"):
+    with pytest.raises(ShapeError, match=r"shape \(2,\); a real vector of size 1"):
         si.ImplicitFunction(total_variation(f)).solve(np.zeros(2), f.ravel())

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseimplicit.imaging.tv import hessian_pattern
 from sparseimplicit.kernels import colouring
 from tests.reference import colouring as twin
+from tests.reference.tv import hessian_pattern
 
 
 def pattern(seed, rows=23, columns=31, dtype=np.int32):

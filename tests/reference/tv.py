@@ -46,3 +46,29 @@ def cross(u, weight, epsilon):
     """∂(∇R)/∂(log w)ᵀ for a map of weights: rows pixels, columns weights."""
     dx, dy, ux, uy, s = parts(u, epsilon)
     return dx.T @ sparse.diags_array(weight * ux / s) + dy.T @ sparse.diags_array(weight * uy / s)
+
+
+def hessian_pattern(height, width):
+    """Return indptr and indices of the seven points: above, above right, left, …, in order."""
+    return _stencil(height, width, [(-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0)])
+
+
+def cross_pattern(height, width):
+    """Return indptr and indices of the cross-Hessian of a weight map: above, left, itself."""
+    return _stencil(height, width, [(-1, 0), (0, -1), (0, 0)])
+
+
+def _stencil(height, width, offsets):
+    indices = [
+        (i + di) * width + j + dj
+        for i in range(height)
+        for j in range(width)
+        for di, dj in offsets
+        if 0 <= i + di < height and 0 <= j + dj < width
+    ]
+    counts = [
+        sum(0 <= i + di < height and 0 <= j + dj < width for di, dj in offsets)
+        for i in range(height)
+        for j in range(width)
+    ]
+    return np.cumsum([0, *counts], dtype=np.int32), np.array(indices, dtype=np.int32)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bound import BoundTerm
-from .grids import Stencil
+from ..stated.bound import BoundTerm
+from ..stated.grids import Stencil
 
 Offset = tuple[int, ...]
 Point = tuple[int, Offset]
@@ -165,19 +165,6 @@ def counted(places: NDArray[Any] | None, pixels: int) -> list[int] | None:
             return None
         bases.append(base)
     return bases
-
-
-def lines_of(shape: tuple[int, ...], outer: Offset) -> int:
-    """Return how many lines an offset of the axes but the last moves."""
-    step = 0
-    for n, d in zip(shape[:-1], outer, strict=True):
-        step = step * n + d
-    return step
-
-
-def flat(shape: tuple[int, ...], offset: Offset) -> int:
-    """Return how many pixels an offset moves."""
-    return lines_of(shape, offset[:-1]) * shape[-1] + offset[-1]
 
 
 def difference(a: Offset, b: Offset) -> Offset:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..kernels import incidence, lifts, stencils
-from ..linear.operator import csr_from_parts
-from .bound import BoundTerm
-from .contract import MatrixProgram, matrix_program
-from .lifted import Lifted
-from .lists import ListKernel, blocks_of, frozen
+from ...kernels import incidence, lifts, stencils
+from ...linear.operator import csr_from_parts
+from ..programs.contract import MatrixProgram, matrix_program
+from ..programs.lists import ListKernel, blocks_of, frozen
+from ..stated.bound import BoundTerm
+from .products import Lifted
 
 Array = NDArray[np.float64]
 Arrays = Callable[[int], dict[str, Any]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .bound import BoundTerm
-from .differentiate import along, gradient
+from ..stated.bound import BoundTerm
+from ..tracing.differentiate import along, gradient
 from .source import Load, Program, check_size
 
 BY_ELEMENT = {

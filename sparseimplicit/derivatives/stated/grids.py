@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ShapeError
+from ...errors import ShapeError
 
 BORDERS: Final = ("nearest", "inside", "periodic")
 
@@ -165,3 +165,16 @@ def patches(shape: Sequence[int], size: Sequence[int], field: int = 0) -> Stenci
     if len(size) != len(shape) or any(not 1 <= b <= n for b, n in zip(size, shape, strict=True)):
         raise ShapeError(f"patches {size} do not fit into a grid {shape}.", where="patches")
     return stencil(shape, list(itertools.product(*map(range, size))), field, "inside")
+
+
+def lines_of(shape: tuple[int, ...], outer: tuple[int, ...]) -> int:
+    """Return how many lines an offset of the axes but the last moves."""
+    step = 0
+    for n, d in zip(shape[:-1], outer, strict=True):
+        step = step * n + d
+    return step
+
+
+def flat(shape: tuple[int, ...], offset: tuple[int, ...]) -> int:
+    """Return how many pixels an offset moves."""
+    return lines_of(shape, offset[:-1]) * shape[-1] + offset[-1]

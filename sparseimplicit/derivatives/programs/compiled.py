@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import ConfigError
-from ..files import write_atomically
-from ..kernels import generated
-from ..linear.rates import cache_path
+from ...errors import ConfigError
+from ...files import write_atomically
+from ...kernels import generated
+from ...linear.rates import cache_path
 
 
 @lru_cache(maxsize=4096)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import incidence
-from .bound import BoundTerm
-from .contract import MatrixProgram, matrix_program
-from .grid_fill import GridKernel
-from .grid_pattern import GridPattern, Pair, grid_pattern
-from .grid_source import Piece
-from .grid_terms import GridTerm, grid_terms
-from .lists import ListKernel, blocks_of, frozen
-from .source import Program
+from ...kernels import incidence
+from ..programs.contract import MatrixProgram, matrix_program
+from ..programs.lists import ListKernel, blocks_of, frozen
+from ..programs.source import Program
+from ..stated.bound import BoundTerm
+from .fill import GridKernel
+from .found import GridTerm, grid_terms
+from .pattern import GridPattern, Pair, grid_pattern
+from .source import Piece
 
 Array = NDArray[np.float64]
 

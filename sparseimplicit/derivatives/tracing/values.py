@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from ..errors import StructureError
+from ...errors import StructureError
 from .functions import builders
 from .tape import Graph
 

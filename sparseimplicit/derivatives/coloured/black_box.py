@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..errors import StructureError
-from ..linear import Structure
-from ..problem import Function, MinimizationProblem, RootProblem
-from .coloured import MAX_COLOURS, ColouredJacobian
+from ...errors import StructureError
+from ...linear import Structure
+from ...problem import Function, MinimizationProblem, RootProblem
 from .differences import step_named
+from .jacobian import MAX_COLOURS, ColouredJacobian
 from .products import ParameterJacobian, Products
 from .steps import Step
 
@@ -73,7 +73,7 @@ def from_gradient(
     Examples
     --------
     >>> import numpy as np, sparseimplicit as si
-    >>> from sparseimplicit.derivatives.black_box import from_gradient
+    >>> from sparseimplicit.derivatives.coloured.black_box import from_gradient
     >>> f = np.array([0.0, 1.0, 4.0])
     >>> def gradient(x, y):  # of ½‖y − f‖² + exp(x) Σ √(d² + 1), d = differences of neighbours
     ...     d = np.diff(y)

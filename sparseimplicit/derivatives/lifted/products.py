@@ -13,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import lifts
-from .bound import BoundTerm
-from .contract import Contraction
-from .grid_terms import flat
-from .threads import spread
+from ...kernels import lifts
+from ..programs.contract import Contraction
+from ..programs.threads import spread
+from ..stated.bound import BoundTerm
+from ..stated.grids import flat
 
 Array = NDArray[np.float64]
 

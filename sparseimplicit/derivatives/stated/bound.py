@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NonFinite, ShapeError, SparseImplicitError
+from ...errors import NonFinite, ShapeError, SparseImplicitError
+from ..tracing.tape import Graph
+from ..tracing.values import Value, Vector, node_of, vector
 from .grids import Stencil
-from .tape import Graph
 from .terms import Block, Shared, Term, index_array
-from .values import Value, Vector, node_of, vector
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StructureError
+from ...errors import StructureError
 from .differences import CentralDifferences
 from .patterns import Indices, Pattern
 from .steps import Array, Step

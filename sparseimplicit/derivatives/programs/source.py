@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..errors import StructureError
-from .tape import Graph
+from ...errors import StructureError
+from ..tracing.tape import Graph
 
 OPERATIONS: Final = 3000  # facts: 5 463 lines took numba 48 s, 3 000 about 20 s
 CHUNK: Final = 256  # elements whose sum is taken at once

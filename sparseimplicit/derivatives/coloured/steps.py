@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NonFinite, ShapeError, StructureError
+from ...errors import NonFinite, ShapeError, StructureError
 
 Array = NDArray[np.float64]
 Argument = Literal["x", "y"]

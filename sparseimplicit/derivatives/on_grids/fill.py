@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import compiled
-from .grid_pattern import Rows
-from .grid_source import Layout, Piece, grid_text
-from .grid_terms import lines_of
-from .lists import frozen
-from .threads import spread
+from ..programs.compiled import compiled
+from ..programs.lists import frozen
+from ..programs.threads import spread
+from ..stated.grids import lines_of
+from .pattern import Rows
+from .source import Layout, Piece, grid_text
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import NonFinite, ShapeError, StructureError
-from ..kernels import colouring
-from .grids import Stencil
+from ...errors import NonFinite, ShapeError, StructureError
+from ...kernels import colouring
+from ..stated.grids import Stencil
 
 Array = NDArray[np.float64]
 Indices = NDArray[Any]

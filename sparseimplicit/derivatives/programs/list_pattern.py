@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import incidence
-from .bound import BoundTerm
+from ...kernels import incidence
+from ..stated.bound import BoundTerm
 from .contract import matrix_program
 from .lists import ListKernel, blocks_of, frozen
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from ..errors import StructureError
+from ...errors import StructureError
 
 NODES: Final = 400_000  # of one graph: beyond it tracing itself takes a minute
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from .grid_terms import GridTerm
-from .source import LOGADDEXP, PRELUDE, Lines, Program, indented, uses
+from ..programs.source import LOGADDEXP, PRELUDE, Lines, Program, indented, uses
+from .found import GridTerm
 
 Offset = tuple[int, ...]
 IMPORTS: Final = (
@@ -209,7 +209,7 @@ def _gather(layout: Layout, entries: list[dict[int, int]]) -> str:
                 if to == base:
                     d = outers.index(offset[:-1])
                     terms[slot].append(f"r{d}[{places[node]} * TE + {right - offset[-1]} + t]")
-        sums = [f"sl[{s} * T + t] = {' + '.join(found)}" for s, found in enumerate(terms)]
+        sums = [f"sl[{s} * T + t] = {' + '.join(found) or '0.0'}" for s, found in enumerate(terms)]
         text += indented(["for t in range(T):", *("    " + s for s in sums)], 3)
         text += _put(f, slots, layout.matrix)
     return text

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import StructureError
+from ...errors import StructureError
 from .steps import EPS, ROOT, Array, ComplexStep, Step, magnitudes
 
 

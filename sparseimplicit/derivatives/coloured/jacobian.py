@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
-from ..errors import MemoryBudgetExceeded, ShapeError, StructureError
-from ..kernels import colouring, csr
-from ..linear.memory import available_bytes
-from ..linear.operator import csr_from_parts
+from ...errors import MemoryBudgetExceeded, ShapeError, StructureError
+from ...kernels import colouring, csr
+from ...linear.memory import available_bytes
+from ...linear.operator import csr_from_parts
 from .patterns import Indices, Pattern, probe_pattern, read_pattern
 from .probes import direction, probe
 from .steps import Array, Step

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import grid_lines
-from .grid_terms import GridTerm, Offset, border_pixels, difference, flat
+from ...kernels import grid_lines
+from ..stated.grids import flat
+from .found import GridTerm, Offset, border_pixels, difference
 
 Ints = NDArray[Any]
 Slot = tuple[int, Offset]  # column base, offset of the column's pixel from the row's

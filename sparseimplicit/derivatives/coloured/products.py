@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..errors import ShapeError, StructureError
-from .coloured import ColouredJacobian
+from ...errors import ShapeError, StructureError
+from .jacobian import ColouredJacobian
 from .steps import Array, Step
 
 FEW = 32  # parameters that are taken as shared by all states, without a look at the pattern

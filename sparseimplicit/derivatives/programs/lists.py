@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import incidence
+from ...kernels import incidence
 from .compiled import compiled
 from .source import CHUNK, Program, list_source
 from .threads import spread

@@ -1,0 +1,1 @@
+"""Terms of many unknowns through few linear combinations of them."""

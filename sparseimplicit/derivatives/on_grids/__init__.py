@@ -1,0 +1,1 @@
+"""Terms on regular grids: rows gathered from lines of elements, without a slot for each."""

@@ -1,0 +1,121 @@
+"""The Hessian of grid terms as coefficient arrays: nothing is assembled, no index is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...linear import StencilOperator
+from ..programs.contract import MatrixProgram, matrix_program
+from ..programs.lists import ListKernel, frozen
+from ..programs.source import Program
+from .assembly import GridTerms
+from .fill import GridKernel, shared_arrays
+from .found import Offset, difference
+from .source import Piece
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """Array k holds of each pixel the coupling with the one at ``offsets[k]``.
+
+    That is a vector of as many fields, which a kernel for vectors fills. rests : of each term at
+    the border its kernel, and where its entries go.
+    """
+
+    shape: tuple[int, ...]
+    offsets: tuple[Offset, ...]
+    kernel: GridKernel
+    rests: tuple[tuple[int, ListKernel, Any], ...]
+    periodic: tuple[bool, ...]
+
+    def fill(
+        self, x: Array, y: Array, arrays_at_border: Callable[[int], dict[str, Any]]
+    ) -> StencilOperator:
+        """Return the Hessian at (x, y)."""
+        # The last number is for the other triangle at the border.
+        out = np.zeros(len(self.offsets) * int(np.prod(self.shape)) + 1)
+        self.kernel.run(shared_arrays(self.kernel.pieces, x, y, {}), out)
+        for number, kernel, places in self.rests:
+            kernel.run(arrays_at_border(number), out, places)
+        arrays = out[:-1].reshape(len(self.offsets), *self.shape)
+        return StencilOperator(arrays, self.offsets, periodic=self.periodic, _checked=True)
+
+
+def coefficients(terms: GridTerms) -> Coefficients | None:
+    """Return what fills the Hessian; None unless all terms stand on one grid of one field."""
+    fits = terms.found and len(terms.found) == terms.all and terms.n_y == terms.pixels
+    if not fits or any(base for g in terms.found.values() for base, _ in g.points):
+        return None
+    made = {n: matrix_program(g.term, "y", "y") for n, g in terms.found.items()}
+    rests = {n: _differences(terms, n, m) for n, m in made.items() if terms.found[n].rest.size}
+    zero = (0,) * len(terms.shape)
+    found = {zero}
+    for n, program in made.items():
+        found |= {o for o in _offsets(terms, n, program) if o > zero}
+    for _, apart in rests.values():
+        found |= {o for o in map(tuple, np.unique(apart, axis=0).tolist()) if o > zero}
+    offsets = tuple(sorted(found))
+    pieces = [_piece(terms, n, program, offsets) for n, program in made.items()]
+    kernel = GridKernel(terms.shape, pieces, [k * terms.pixels for k in range(len(offsets))])
+    size = len(offsets) * terms.pixels + 1
+    lists = []
+    for n, (rows, apart) in rests.items():
+        places = _places(rows, apart, offsets, terms.pixels)
+        lists.append((n, terms.rest(n).kernel(made[n].program, places, size), frozen(places)))
+    return Coefficients(terms.shape, offsets, kernel, tuple(lists), _periodic(terms))
+
+
+def _offsets(terms: GridTerms, n: int, program: MatrixProgram) -> list[Offset]:
+    points = terms.found[n].points
+    pairs = zip(program.first, program.second, strict=True)
+    return [difference(points[j][1], points[i][1]) for i, j in pairs]
+
+
+def _piece(terms: GridTerms, n: int, program: MatrixProgram, offsets: tuple[Offset, ...]) -> Piece:
+    """Return a term with the entries of one triangle, each for the array of its offset."""
+    grid, whole = terms.found[n], program.program
+    stores, targets = [], []
+    entries = zip(whole.stores, program.first, _offsets(terms, n, program), strict=True)
+    for node, i, offset in entries:
+        if offset in offsets:
+            stores.append(node)
+            targets.append((offsets.index(offset) * terms.pixels, grid.points[i][1], 0))
+    return Piece(grid, Program(whole.graph, whole.loads, stores=tuple(stores)), tuple(targets))
+
+
+def _differences(
+    terms: GridTerms, n: int, program: MatrixProgram
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the rows of a term's entries at the border, and how far off their columns stand."""
+    places = terms.rest(n).yi
+    rows, columns = places[:, list(program.first)], places[:, list(program.second)]
+    here, there = (np.unravel_index(p.ravel(), terms.shape) for p in (rows, columns))
+    apart = np.stack([b - a for a, b in zip(here, there, strict=True)], axis=1)
+    if any(_periodic(terms)):
+        half = np.array(terms.shape) // 2
+        apart = (apart + half) % np.array(terms.shape) - half
+    return rows, apart
+
+
+def _places(
+    rows: NDArray[Any], apart: NDArray[Any], offsets: tuple[Offset, ...], pixels: int
+) -> NDArray[np.int64]:
+    """Return where the entries at the border go: beyond all arrays for the other triangle."""
+    places = np.full(rows.size, len(offsets) * pixels, dtype=np.int64)
+    for k, offset in enumerate(offsets):
+        own = (apart == np.array(offset)).all(axis=1)
+        places[own] = k * pixels + rows.ravel()[own]
+    return places.reshape(rows.shape)
+
+
+def _periodic(terms: GridTerms) -> tuple[bool, ...]:
+    stencils = [g.term.stencil for g in terms.found.values()]
+    closed = any(s is not None and s.border == "periodic" for s in stencils)
+    return (closed,) * len(terms.shape)

@@ -1,0 +1,1 @@
+"""Programs of an element, compiled: what they read, what they add, and where."""

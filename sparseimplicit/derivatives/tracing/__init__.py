@@ -1,0 +1,1 @@
+"""A function in plain numpy as a graph of operations: traced, differentiated, interpreted."""
