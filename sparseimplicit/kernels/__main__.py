@@ -16,6 +16,7 @@ from . import (
     chunks,
     coarsening,
     colouring,
+    course,
     csr,
     filters,
     galerkin,
@@ -54,6 +55,7 @@ def warm_up() -> float:
             csr.fill_bands(indptr, indices, np.ones(n), 0, np.zeros((n, 1)))
             _warm_batches(indptr, indices, n)
             _warm_colouring(indptr, indices, n)
+            course.run(indptr, indices, np.ones(n), np.ones(n), np.ones(n), 0.1, *np.ones((3, 2)))
             graph.ball(indptr, indices, 0, 2)
             graph.induced(indptr, indices, np.ones(n), np.arange(2))
             graph.distances(indptr, indices, np.arange(1, 3))

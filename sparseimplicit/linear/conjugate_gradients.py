@@ -147,10 +147,15 @@ class _Course:
         beta = np.array(self._turns)[: alpha.size - 1, column] if alpha.size > 1 else np.zeros(0)
         if not (beta >= 0).all():  # an indefinite preconditioner
             return None
-        diagonal = 1.0 / alpha
-        diagonal[1:] += beta / alpha[:-1]
-        ritz = eigvalsh_tridiagonal(diagonal, np.sqrt(beta) / alpha[:-1])
-        return float(ritz[0]), float(ritz[-1])
+        return ritz_values(alpha, beta)
+
+
+def ritz_values(lengths: Array, turns: Array) -> tuple[float, float]:
+    """Return the smallest and the largest Ritz value from αₖ and the βₖ between them."""
+    diagonal = 1.0 / lengths
+    diagonal[1:] += turns / lengths[:-1]
+    ritz = eigvalsh_tridiagonal(diagonal, np.sqrt(turns) / lengths[:-1])
+    return float(ritz[0]), float(ritz[-1])
 
 
 def _identity(r: Array, out: Array) -> Array:

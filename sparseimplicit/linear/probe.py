@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SparseImplicitError
+from ..kernels import course
 from ..kernels.graph import ball, distances, induced
+from .conjugate_gradients import RITZ_STEPS, ritz_values
 from .operator import Operator, Structure, csr_from_parts
 from .preconditioners import AMG, Jacobi
 from .reports import Reason
@@ -57,6 +59,8 @@ class Course:
 
 def run_cg(operator: Operator, steps: int, rtol: float = 1e-14) -> Course | None:
     """Run some steps of CG; None where a diagonal entry ≤ 0 forbids it."""
+    if operator.n <= SAMPLE:
+        return _run_small(operator, steps, rtol)
     try:
         method = CG(Jacobi(), max_iterations=steps).prepare(operator).method
     except SparseImplicitError:
@@ -64,6 +68,21 @@ def run_cg(operator: Operator, steps: int, rtol: float = 1e-14) -> Course | None
     attempt = method._solve(_random(operator.n), np.array([rtol]))
     curved = attempt.reason is Reason.NEGATIVE_CURVATURE
     return Course(attempt.residuals, attempt.spectrum, curved, attempt.pace)
+
+
+def _run_small(operator: Operator, steps: int, rtol: float) -> Course | None:
+    """Do as `run_cg` in compiled code alone."""
+    diagonal = operator.diagonal
+    if not (diagonal > 0.0).all():
+        return None
+    lengths, turns, residuals = np.zeros((3, steps))
+    a, b = operator.entries, _random(operator.n)[:, 0]
+    done, curved = course.run(
+        a.indptr, a.indices, a.data, diagonal, b, rtol, lengths, turns, residuals
+    )
+    known = int(min(done, RITZ_STEPS))
+    spectrum = ritz_values(lengths[:known], turns[: known - 1]) if known else None
+    return Course(tuple(residuals[:done].tolist()), spectrum, bool(curved))
 
 
 @dataclass(frozen=True)
