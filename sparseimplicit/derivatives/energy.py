@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator
 
 from ..errors import ShapeError, StructureError
 from ..linear import StencilOperator, Structure
@@ -15,6 +14,8 @@ from ..linear.operator import Array
 from ..problem import MinimizationProblem
 from .assembly import Assembly
 from .checks import check_energy
+from .cross import CrossOperator
+from .cross import assembled as columns_assembled
 from .inputs import Inputs
 from .programs.contract import Contraction
 from .stated.bound import BoundTerm
@@ -58,13 +59,14 @@ class Energy(MinimizationProblem):
         assembled: bool = True,
     ) -> None:
         terms = [terms] if isinstance(terms, Term) else list(terms)
-        object.__setattr__(self, "structure", structure)
-        object.__setattr__(self, "assembled", assembled)
-        object.__setattr__(self, "n_y", int(n_y))
-        object.__setattr__(self, "n_x", int(n_x))
-        object.__setattr__(self, "terms", bound(terms, int(n_y), int(n_x)))
-        object.__setattr__(self, "_assembly", Assembly(self.terms, self.n_y, self.n_x))
-        object.__setattr__(self, "_inputs", Inputs(self.terms, self.n_y, self.n_x, "Energy"))
+        n_y, n_x = int(n_y), int(n_x)
+        checked = bound(terms, n_y, n_x)
+        for key, value in {
+            "structure": structure, "assembled": assembled, "n_y": n_y, "n_x": n_x,
+            "terms": checked, "_assembly": Assembly(checked, n_y, n_x),
+            "_inputs": Inputs(checked, n_y, n_x, "Energy"),
+        }.items():  # fmt: skip
+            object.__setattr__(self, key, value)
 
     terms: list[BoundTerm]
     n_y: int
@@ -108,28 +110,16 @@ class Energy(MinimizationProblem):
         ``assembled`` it is then a dense array, or CSR where there are maps too.
         """
         x, y = self._inputs.checked(x, y)
-        if not (assembled or self._inputs.maps_alone):
-            return CrossHessian(self, x, y)
-        if self._inputs.maps:
-            matrix = self._assembly.matrix(x, y, "y", "xm")
-            self._inputs.finite(matrix.data, "cross_hessian", x, y)
-            if self._inputs.maps_alone:
-                return matrix
-        columns = self._inputs.shared
-        dense = np.zeros((self.n_y, self.n_x if not self._inputs.maps else columns.size))
-        for k, j in enumerate(columns):
-            unit = np.zeros(self.n_x)
-            unit[j] = 1.0
-            dense[:, k if self._inputs.maps else j] = self.cross_product(x, y, unit)
-        if not self._inputs.maps:
-            return dense
-        spread = sparse.csr_array(
-            (np.ones(columns.size), (np.arange(columns.size), columns)),
-            shape=(columns.size, self.n_x),
+        if self._inputs.maps_alone:
+            return self._maps(x, y)
+        operator = CrossOperator(
+            (self.n_y, self.n_x),
+            lambda x_dot: self.cross_product(x, y, x_dot),
+            lambda adjoint: self.cross_adjoint(x, y, adjoint),
         )
-        kept = np.ones(self.n_x)
-        kept[columns] = 0.0
-        return matrix @ sparse.diags_array(kept) + sparse.csr_array(dense) @ spread
+        if not assembled:
+            return operator
+        return columns_assembled(operator, self._inputs, lambda: self._maps(x, y))
 
     def cross_product(self, x: Any, y: Any, x_dot: Any) -> Array:
         """Return B ẋ = ∂²g/∂y∂xᵀ ẋ, (n_y,)."""
@@ -188,26 +178,15 @@ class Energy(MinimizationProblem):
         self._inputs.finite(out, name, x, y)
         return out
 
+    def _maps(self, x: Array, y: Array) -> sparse.csr_array:
+        matrix = self._assembly.matrix(x, y, "y", "xm")
+        self._inputs.finite(matrix.data, "cross_hessian", x, y)
+        return matrix
+
     def __repr__(self) -> str:
         """Name sizes and terms."""
         names = ", ".join(f"{term.name}: {term.count} × {term.k}" for term in self.terms)
         return f"Energy({self.n_y} unknowns, {self.n_x} parameters; {names})"
-
-
-class CrossHessian(LinearOperator):  # type: ignore[misc]
-    """B = ∂²g/∂y∂xᵀ at a point, by its products: shared parameters have no stored columns."""
-
-    def __init__(self, problem: Any, x: Array, y: Array) -> None:
-        self.problem, self.x, self.y = problem, x, y
-        super().__init__(np.dtype(np.float64), (problem.n_y, problem.n_x))
-
-    def _matvec(self, x_dot: Array) -> Array:
-        product: Array = self.problem.cross_product(self.x, self.y, np.ravel(x_dot))
-        return product
-
-    def _rmatvec(self, adjoint: Array) -> Array:
-        product: Array = self.problem.cross_adjoint(self.x, self.y, np.ravel(adjoint))
-        return product
 
 
 def bound(terms: Sequence[Term], n_y: int, n_x: int, rows: Any = None) -> list[BoundTerm]:

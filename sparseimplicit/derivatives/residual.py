@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator
 
 from ..errors import ShapeError
 from ..linear import Structure
@@ -15,6 +14,8 @@ from ..linear.operator import Array
 from ..problem import RootProblem
 from .assembly import Assembly
 from .checks import check_residual
+from .cross import CrossOperator
+from .cross import assembled as columns_assembled
 from .inputs import Inputs
 from .programs.contract import Contraction
 from .stated.bound import BoundTerm
@@ -112,11 +113,15 @@ class Residual(RootProblem):
         """Return B = ∂c/∂xᵀ, (n_y, n_x), as `Energy.cross_hessian` does."""
         x, y = self._inputs.checked(x, y)
         if self._inputs.maps_alone:
-            matrix = self._assembly.matrix(x, y, "rows", "xm")
-            self._inputs.finite(matrix.data, "parameter_jacobian", x, y)
-            return matrix
-        operator = ParameterJacobian(self, x, y)
-        return operator @ np.eye(self.n_x) if assembled else operator
+            return self._maps(x, y)
+        operator = CrossOperator(
+            (self.n_y, self.n_x),
+            lambda x_dot: self.parameter_product(x, y, x_dot),
+            lambda adjoint: self.parameter_adjoint(x, y, adjoint),
+        )
+        if not assembled:
+            return operator
+        return columns_assembled(operator, self._inputs, lambda: self._maps(x, y))
 
     def state_product(self, x: Any, y: Any, v: Any) -> Array:
         """Return A v, (n_y,), without a matrix."""
@@ -169,6 +174,11 @@ class Residual(RootProblem):
         """Hold every derivative against complex steps along random directions; ``print`` it."""
         return check_residual(self, x, y, seed=seed)
 
+    def _maps(self, x: Array, y: Array) -> Any:
+        matrix = self._assembly.matrix(x, y, "rows", "xm")
+        self._inputs.finite(matrix.data, "parameter_jacobian", x, y)
+        return matrix
+
     def _weight(self, adjoint: Any, name: str) -> Array:
         weight = self._inputs.direction(adjoint, self.n_y, name)
         if self.fixed is None:
@@ -188,20 +198,6 @@ class Residual(RootProblem):
         """Name sizes and elements."""
         names = ", ".join(f"{term.name}: {term.count} × {term.k}" for term in self.terms)
         return f"Residual({self.n_y} unknowns, {self.n_x} parameters; {names})"
-
-
-class ParameterJacobian(LinearOperator):  # type: ignore[misc]
-    """B = ∂c/∂xᵀ at a point, by its products: shared parameters have no stored columns."""
-
-    def __init__(self, problem: Residual, x: Array, y: Array) -> None:
-        self.problem, self.x, self.y = problem, x, y
-        super().__init__(np.dtype(np.float64), (problem.n_y, problem.n_x))
-
-    def _matvec(self, x_dot: Array) -> Array:
-        return self.problem.parameter_product(self.x, self.y, np.ravel(x_dot))
-
-    def _rmatvec(self, adjoint: Array) -> Array:
-        return self.problem.parameter_adjoint(self.x, self.y, np.ravel(adjoint))
 
 
 def part(

@@ -7,6 +7,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from scipy import sparse
 
 from sparseimplicit import derivatives as terms
 from sparseimplicit.conditions import conditions_of
@@ -300,3 +301,24 @@ def test_a_cache_that_cannot_be_written_is_said_once(monkeypatch, tmp_path):
         found = problem.gradient([], np.ones(3))
     np.testing.assert_array_equal(found, 3.125)
     np.testing.assert_array_equal(problem.hessian_product([], np.ones(3), np.ones(3)), 6.0)
+
+
+def test_a_residual_with_a_map_and_shared_parameters_is_assembled_sparsely():
+    pairs = np.array([[0, 1], [1, 2], [2, 3]])
+    problem = terms.Residual(
+        lambda y, x, c: [x[0] * y[0] ** 2 - x[1], x[0] * x[1] * y[1]],
+        rows=pairs, y=pairs, x=[pairs[:, :1], terms.shared(1, first=4)], n_y=4, n_x=5,
+    )  # fmt: skip
+    x, y = np.linspace(1, 2, 5), np.linspace(-1, 1, 4)
+    products = problem.parameter_jacobian(x, y)
+    found = problem.parameter_jacobian(x, y, assembled=True)
+    assert sparse.issparse(found)
+    np.testing.assert_allclose(found.toarray(), products @ np.eye(5), atol=1e-15)
+    np.testing.assert_allclose(found.toarray().T, products.T @ np.eye(4), atol=1e-15)
+    exact = np.zeros((4, 5))
+    for e, (i, j) in enumerate(pairs):
+        exact[i, e] += y[i] ** 2
+        exact[j, e] += x[4] * y[j]
+        exact[i, 4] -= 1.0
+        exact[j, 4] += x[e] * y[j]
+    np.testing.assert_allclose(found.toarray(), exact, atol=1e-15)
