@@ -22,11 +22,11 @@ SAMPLE: Final = 7  # elements at which the function itself is run
 
 
 @dataclass(frozen=True)
-class TermCheck:
+class DerivativeCheck:
     """The relative error of each derivative along a random direction, and what it means."""
 
     errors: dict[str, float]
-    tolerance: float = TOLERANCE
+    tolerance: float
 
     @property
     def passed(self) -> bool:
@@ -42,7 +42,7 @@ class TermCheck:
         )
 
 
-def check_energy(problem: Any, x: Any, y: Any, *, seed: int = 0) -> TermCheck:
+def check_energy(problem: Any, x: Any, y: Any, *, seed: int = 0) -> DerivativeCheck:
     """Check an `Energy`: terms against their functions, each derivative against a complex step."""
     x, y = problem._inputs.checked(x, y)
     rng = np.random.default_rng(seed)
@@ -75,10 +75,10 @@ def check_energy(problem: Any, x: Any, y: Any, *, seed: int = 0) -> TermCheck:
         cross = problem.cross_hessian(x, y)
         errors["cross_hessian"] = _relative(cross @ u, bu)
         errors["cross_hessian adjoint"] = _relative(cross.T @ v, slope(g_x, dy=v))
-    return TermCheck(errors)
+    return DerivativeCheck(errors, TOLERANCE)
 
 
-def check_residual(problem: Any, x: Any, y: Any, *, seed: int = 0) -> TermCheck:
+def check_residual(problem: Any, x: Any, y: Any, *, seed: int = 0) -> DerivativeCheck:
     """Check a `Residual` in the same way."""
     x, y = problem._inputs.checked(x, y)
     rng = np.random.default_rng(seed)
@@ -111,7 +111,7 @@ def check_residual(problem: Any, x: Any, y: Any, *, seed: int = 0) -> TermCheck:
         errors["parameter_jacobian adjoint"] = _relative(
             (jacobian.T @ weight) @ u, weight @ bu, size
         )
-    return TermCheck(errors)
+    return DerivativeCheck(errors, TOLERANCE)
 
 
 def total(terms: list[BoundTerm], x: Any, y: Any) -> Any:

@@ -1,6 +1,7 @@
 """Checks for users: of a gradient, an adjoint, derivatives written by hand, a solver plug-in."""
 
-from .derivatives import DerivativeCheck, derivatives, symmetry
+from ..derivatives.checks import DerivativeCheck
+from .derivatives import derivatives, symmetry
 from .duality import DualityCheck, duality
 from .suite import conformance
 from .taylor import TaylorTable, taylor

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from ..conditions import conditions_of, parameter_vector
+from ..derivatives.checks import DerivativeCheck
 from ..linear import Operator
 from ..linear.operator import Array
 from ..problem import Problem
 
 TOLERANCE: Final = 1e-5  # central differences of a smooth function are good to about 1e-9
-
-
-@dataclass(frozen=True)
-class DerivativeCheck:
-    """The relative error of each derivative along a random direction, and what it means."""
-
-    errors: dict[str, float]
-    tolerance: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether all are below the tolerance."""
-        return all(error <= self.tolerance for error in self.errors.values())
-
-    def __str__(self) -> str:
-        """Return a table with one verdict a line."""
-        width = max(len(name) for name in self.errors)
-        return "\n".join(
-            f"{name:<{width}}  {error:.1e}  {'ok' if error <= self.tolerance else 'WRONG'}"
-            for name, error in self.errors.items()
-        )
 
 
 def derivatives(
