@@ -179,7 +179,7 @@ def _largest(indptr: Any, values: Any, i: Any) -> Any:
 
 
 @njit(inline="always")
-def _place(indptr: Any, indices: Any, i: Any, j: Any) -> Any:
+def place_of(indptr: Any, indices: Any, i: Any, j: Any) -> Any:
     """Return the place of entry (i, j), or of the first one behind it in row i."""
     low, high = indptr[i], indptr[i + 1]
     while low < high:
@@ -208,7 +208,7 @@ def _unmatched(indptr: Any, indices: Any, values: Any, tolerance: Any, both: Any
         # Rows often mirror each other, as on grids; elsewhere the partner is searched for.
         place = indptr[i] + indptr[j + 1] - 1 - k
         if not indptr[j] <= place < indptr[j + 1] or indices[place] != i:
-            place = _place(indptr, indices, j, i)
+            place = place_of(indptr, indices, j, i)
         partner = 0.0
         if place < indptr[j + 1] and indices[place] == i:
             partner = values[place]
@@ -247,7 +247,7 @@ def diagonal(indptr: Indices, indices: Indices, values: Floats) -> Floats:
 
 @njit(inline="always")
 def _entry(indptr: Any, indices: Any, values: Any, i: Any) -> Any:
-    place = _place(indptr, indices, i, i)
+    place = place_of(indptr, indices, i, i)
     return values[place] if place < indptr[i + 1] and indices[place] == i else 0.0
 
 

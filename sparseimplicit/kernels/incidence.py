@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .csr import place_of
+
 Indices = NDArray[Any]
 
 
@@ -73,15 +75,9 @@ def find_slots(
     for e in range(rows.shape[0]):
         for a in range(first.size):
             i, j = rows[e, first[a]], columns[e, second[a]]
-            low, high = indptr[i], indptr[i + 1]
-            while low < high:
-                middle = (low + high) // 2
-                if indices[middle] < j:
-                    low = middle + 1
-                else:
-                    high = middle
-            found = low < indptr[i + 1] and indices[low] == j
-            out[e, a] = low if found else dump
+            place = place_of(indptr, indices, i, j)
+            found = place < indptr[i + 1] and indices[place] == j
+            out[e, a] = place if found else dump
 
 
 @njit(cache=True, nogil=True)
