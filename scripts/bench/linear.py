@@ -175,7 +175,7 @@ def measure(folder, structure, name, limit, patience, repeats=5):
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     arguments = (folder, structure, [name], limit, repeats, sender)
-    process = context.Process(target=_guarded, args=arguments)
+    process = context.Process(daemon=True, target=_guarded, args=arguments)
     process.start()
     sender.close()
     record = {"failed": f"> {patience:.3g} s"}
@@ -221,7 +221,7 @@ def one(name, folder, patience):
     """Measure everything on one matrix; return its facts and a record a method."""
     # Made in another process: this one must have no threads and hold no memory when it forks.
     context = get_context("spawn")
-    making = context.Process(target=_make, args=(name, folder))
+    making = context.Process(daemon=True, target=_make, args=(name, folder))
     making.start()
     making.join()
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
@@ -247,7 +247,7 @@ def in_turn(folder, structure, names, repeats=7):
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     arguments = (folder, structure, names, math.inf, repeats, sender)
-    process = context.Process(target=_guarded, args=arguments)
+    process = context.Process(daemon=True, target=_guarded, args=arguments)
     process.start()
     sender.close()
     found = []
@@ -387,12 +387,14 @@ def main():
     options = parser.parse_args()
     machine.keep_memory()
     # In a process of its own, since this one must not start threads before it forks.
-    describe = get_context("spawn").Process(target=_describe)
+    describe = get_context("spawn").Process(daemon=True, target=_describe)
     describe.start()
     describe.join()
     wanted = [part for part in options.only.split(",") if part]
     if options.sequences:
         return sequences(options.repeats, wanted)
+    # A run that is told to end takes its processes with it: the next one would be measured beside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     ratios, everything = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name in zoo.ZOO:
@@ -409,7 +411,9 @@ def main():
     if options.out:
         options.out.write_text(json.dumps(everything, indent=1, ensure_ascii=False))
     if not wanted:
-        worker = get_context("spawn").Process(target=sequences, args=(options.repeats,))
+        worker = get_context("spawn").Process(
+            daemon=True, target=sequences, args=(options.repeats,)
+        )
         worker.start()
         worker.join()
     return None
