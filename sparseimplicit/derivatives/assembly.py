@@ -204,7 +204,7 @@ class Assembly:
         if made is None:
             raise StructureError(
                 "the Hessian has no coefficients on a grid: its terms do not all stand on one, of "
-                "one number a pixel.",
+                "one number a pixel, that is as wide as they reach.",
                 where="Energy.hessian",
                 fix="leave out assembled=False.",
             )

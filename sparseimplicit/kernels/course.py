@@ -1,6 +1,6 @@
 """A course of conjugate gradients on a small matrix, all of it in compiled code.
 
-On some thousand unknowns a step by calls from Python takes ten times as long as its arithmetic.
+On some thousand unknowns the calls of a step from Python take longer than its arithmetic.
 """
 
 from typing import Any

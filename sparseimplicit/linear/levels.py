@@ -273,7 +273,7 @@ def couplings(
 def _line_axis(strength: NDArray[np.float64]) -> int:
     """Return the axis of the strongest coupling, or one further back that couples nearly as well.
 
-    Points of a line along the last axis lie side by side: smoothing takes half of the time there.
+    Points of a line along the last axis lie side by side there, and are read without a stride.
     """
     return int(np.flatnonzero(strength >= NEARLY * strength.max())[-1])
 

@@ -73,13 +73,12 @@ def from_gradient(
     Examples
     --------
     >>> import numpy as np, sparseimplicit as si
-    >>> from sparseimplicit.derivatives.coloured.black_box import from_gradient
     >>> f = np.array([0.0, 1.0, 4.0])
     >>> def gradient(x, y):  # of ½‖y − f‖² + exp(x) Σ √(d² + 1), d = differences of neighbours
     ...     d = np.diff(y)
     ...     s = np.exp(x[0]) * d / np.sqrt(d * d + 1)
     ...     return y - f - np.diff(s, prepend=0, append=0)
-    >>> solved = si.ImplicitFunction(from_gradient(gradient)).solve(0.0, y0=f)
+    >>> solved = si.ImplicitFunction(si.from_gradient(gradient)).solve(0.0, y0=f)
     >>> solved.vjp(np.array([1.0, 0.0, 0.0])).round(6)
     array([0.477305])
     """

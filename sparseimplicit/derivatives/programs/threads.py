@@ -1,7 +1,7 @@
 """Independent tasks of a compiled kernel on as many threads as numba has been given.
 
 Kernels of local terms are compiled for one thread and release Python's lock: a parallel loop of
-numba's own would double the seconds that each takes to compile.
+numba's own takes much longer to compile.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ class Multigrid(Solver):
     Parameters
     ----------
     precision : {"single", "double"}
-        Of the hierarchy; the iteration around it is always in double.
+        Of the hierarchy; the iteration around it is always in double. In single, the factors of
+        lines are held with three digits below their diagonal.
     max_iterations : int
     lean : bool, optional
         Hold no factors of blocks, but make them anew in each cycle: less than half of the bytes,
