@@ -214,7 +214,9 @@ def _unmatched(indptr: Any, indices: Any, values: Any, tolerance: Any, both: Any
             partner = values[place]
             if j > i:
                 surplus -= 1
-        if values[k] != partner and abs(values[k] - partner) > tolerance * min(
+        off, own = abs(values[k] - partner), min(abs(values[k]), abs(partner))
+        # The two are no larger than the largest of their rows: mostly that is enough.
+        if off > tolerance * own and off > tolerance * min(
             _largest(indptr, values, i), _largest(indptr, values, j)
         ):
             return j, surplus

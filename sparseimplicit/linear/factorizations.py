@@ -19,6 +19,7 @@ from .rates import IN_CACHE, Rates
 from .solvers.cholmod import Analysis, analysis_of
 from .solvers.pardiso import Pardiso, PardisoAnalysis
 
+GUESS_OFF: Final = 1.5  # how many times off the guessed entries of a factor have been
 WORTH: Final = 0.85  # a method is looked into if it could take less than this part of the best
 # How many times longer an ordering takes where numbers say nothing of the neighbourhood and the
 # matrix is beyond the caches: a Delaunay mesh of 2·10⁵ points numbered at random.
@@ -120,13 +121,18 @@ class Factorizations:
 
     def _guess_at_best(self) -> Fill:
         guess = self._guess()
-        spread = 1.5  # how far it has been off
-        return Fill(guess.entries / spread, guess.operations / spread**2)
+        return Fill(guess.entries / GUESS_OFF, guess.operations / GUESS_OFF**2)
 
     def at_best(self) -> float:
         """Return the seconds that the quickest of them could take at best."""
-        least = self._guess_at_best()
-        return min(self._factored(name, least, "").seconds for name in self._backends())
+        return self._quickest(self._guess_at_best())
+
+    def guessed(self) -> float:
+        """Return the seconds of the quickest, if its factor is as guessed."""
+        return self._quickest(self._guess())
+
+    def _quickest(self, fill: Fill) -> float:
+        return min(self._factored(name, fill, "").seconds for name in self._backends())
 
     def _backends(self) -> list[str]:
         """Return the direct methods that are installed and right for the structure."""

@@ -8,7 +8,8 @@ small part of what it decides about; the methods left out are listed with a boun
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -71,6 +72,7 @@ class Forecast:
         return Multilevel(self.operator, self.solves, self.rtol, self.rates)
 
     def _amg(self, best: float, word: str) -> list[Candidate]:
+        best = min(best, 1.2 * self._direct.guessed())
         return self._multilevel.algebraic(self._part, self._iteration, best, word)
 
     def candidates(self) -> list[Candidate]:
@@ -106,10 +108,16 @@ class Forecast:
         if course is not None and not indefinite:
             found.append(self._cg(course, count, word))
         # What promises more goes first; the other is then looked into only if it can still win.
-        groups = [
-            (self._multilevel.grid_at_best(), self._multilevel.on_grid),
-            (self._multilevel.amg_at_best(self._iteration), self._amg),
-            (self._direct.at_best(), self._direct.weigh),
+        algebraic, direct = self._multilevel.amg_at_best(self._iteration), self._direct.at_best()
+        on_grid = partial(
+            self._multilevel.on_grid,
+            rival=min(algebraic, direct),
+            condition=np.inf if course is None or indefinite else course.condition,
+        )
+        groups: list[tuple[float, Callable[[float, str], list[Candidate]]]] = [
+            (self._multilevel.grid_at_best(), on_grid),
+            (algebraic, self._amg),
+            (direct, self._direct.weigh),
         ]
         for _, weigh in sorted(groups, key=lambda group: group[0]):
             found += weigh(least_seconds(found), word)

@@ -19,6 +19,10 @@ AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
 AMG_MOST: Final = 100
 GRID_LEAST: Final = 4  # cycles of multigrid on grids at best, with the one before the iterations
 GRID_MOST: Final = 60
+GRID_USUAL: Final = 20  # at most, where coefficients jump by 10⁴: scripts/bench/kernels.py
+MILD: Final = 50.0  # a condition number below which it does with about the least
+TRIAL: Final = 6e-3  # seconds of a trial on a window of a thousand points, mostly of calls
+GRID_TRIAL: Final = 0.06  # of the time at stake that it may cost where it cannot change the choice
 GRID_BYTES: Final = 130  # a point: the hierarchy in float32
 CG_BYTES: Final = 100  # an unknown: nine vectors and the right-hand side
 
@@ -67,13 +71,20 @@ class Multilevel:
         """Return the seconds of multigrid at best; infinity for what is on no grid."""
         return self._grid_seconds(GRID_LEAST) if self._gridded else np.inf
 
-    def on_grid(self, best: float, word: str) -> list[Candidate]:
-        """Try multigrid on a window of the grid, where it could win and the matrix is on one."""
+    def on_grid(
+        self, best: float, word: str, rival: float = 0.0, condition: float = np.inf
+    ) -> list[Candidate]:
+        """Try multigrid on a window of the grid, where it could win and the matrix is on one.
+
+        best : seconds of the best method so far. rival : a bound from below for all to come.
+        condition : number of D⁻¹A, as far as CG has seen; where it is small, so are the cycles.
+        """
         if not self._gridded:
             return []
         least = self.grid_at_best()
         held = (GRID_BYTES + CG_BYTES + 32) * self.n
-        if least > WORTH * best:
+        mild = condition < MILD
+        if least > (1.0 if mild else WORTH) * best:
             because = (
                 f"hardly faster, even with {GRID_LEAST} cycles a solve and on a grid; not tried"
             )
@@ -82,6 +93,13 @@ class Multilevel:
         if stencil is None:
             because = "nearest neighbours on a grid are needed"
             return [Candidate("multigrid", np.inf, held, because, possible=False)]
+        if mild:
+            because = f"{word}; grid {stencil.grid}, about {GRID_LEAST - 1} iterations; not tried"
+            return [self._on(stencil, least, held, because)]
+        most = self._grid_seconds(GRID_USUAL)
+        if most < min(best, rival) and TRIAL * self.rates.pace > GRID_TRIAL * least:
+            because = f"{word}; grid {stencil.grid}, up to {GRID_USUAL} iterations; not tried"
+            return [self._on(stencil, 0.5 * (least + most), held, because)]
         # Half of the way tells the rate.
         points = int(np.clip(self.n // 32, 1000, SAMPLE))
         half = try_multigrid(stencil, points, 1e-4, GRID_MOST // 2)
@@ -93,15 +111,14 @@ class Multilevel:
         # for each doubling of a plane's sides, by 1.15 in space; 3 iterations stay 3.
         axes = sum(size > 1 for size in stencil.shape3)
         doublings = np.log2(max(self.n / points, 1.0)) / axes
-        most = 0.25 if axes < 3 else 0.15
-        count = tried * (1.0 + most * np.clip((tried - 3) / 5, 0.0, 1.0)) ** doublings
+        slower = 0.25 if axes < 3 else 0.15
+        count = tried * (1.0 + slower * np.clip((tried - 3) / 5, 0.0, 1.0)) ** doublings
         because = f"{word}; grid {stencil.grid}, about {count:.0f} iterations, {tried} on a part"
-        return [
-            Candidate(
-                "multigrid", self._grid_seconds(count + 1.0), held, because,
-                analysis=Recognised(self.operator, stencil),
-            )
-        ]  # fmt: skip
+        return [self._on(stencil, self._grid_seconds(count + 1.0), held, because)]
+
+    def _on(self, stencil: StencilOperator, seconds: float, held: int, because: str) -> Candidate:
+        analysis = Recognised(self.operator, stencil)
+        return Candidate("multigrid", seconds, held, because, analysis=analysis)
 
     def amg_at_best(self, iteration: float) -> float:
         """Return the seconds of AMG at best."""
