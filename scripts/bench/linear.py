@@ -289,7 +289,7 @@ def report(name, facts, records):
     }
     best = min(single, key=single.get)
     ratio = typical / single[best]
-    large = auto["predicted_bytes"] > 50 * 2**20  # less is lost among what was freed before
+    large = auto["predicted_bytes"] > 100 * 2**20  # less is lost among what was freed before
     fits = f"{auto['predicted_bytes'] / max(auto['bytes'], 1):4.2f}" if large else "small"
     alone = single.get(auto["solver"], typical)  # the plan's analysis is part of the solver's work
     print(

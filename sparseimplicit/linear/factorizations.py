@@ -95,7 +95,9 @@ class Factorizations:
             "pardiso+amd": self.rates.pardiso_ordering,
         }.get(name, self.rates.pardiso_dissection)  # fmt: skip
         nonzeros = self.nonzeros * self.numbering.distinct
-        counted = 5.0 * self.n + max(nonzeros - 5.0 * self.n, 0.0) / 3.0
+        # The dissection of PARDISO orders nodes, of which each is the same rows in a row.
+        nodes = self.numbering.distinct if name in ("pardiso", "pardiso+single") else 1.0
+        counted = nodes * (5.0 * self.n + max(nonzeros - 5.0 * self.n, 0.0) / 3.0)
         spilled = np.clip(np.log2(12.0 * nonzeros / IN_CACHE) / 2.0 + 1.0, 0.0, 1.0)
         lost = (SHUFFLED.get(name, SHUFFLED["pardiso"]) - 1.0) * self.numbering.scattered
         # Minimum degree of PARDISO is quick for symmetric matrices alone.
