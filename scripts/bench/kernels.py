@@ -144,6 +144,7 @@ def peers(repeats, petsc, methods_wanted):
                 f"{seconds / reference:6.1f} × multigrid",
                 flush=True,
             )
+        machine.give_back()
         if petsc:
             seconds, least, most, iterations, residual, how = hypre(petsc, matrix, b, repeats)
             print(

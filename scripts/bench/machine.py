@@ -3,6 +3,8 @@
 python scripts/bench/machine.py     the same, and what memory costs that was given back
 """
 
+import ctypes
+import gc
 import os
 import sys
 import time
@@ -52,6 +54,15 @@ def keep_memory():
     if not settings.items() <= os.environ.items():
         command = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, command, os.environ | settings)  # noqa: S606 - itself
+
+
+def give_back():
+    """Hand all that is free to the system: after a method that took what others need.
+
+    `keep_memory` would hold it to the end of the process.
+    """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _seconds(work):
