@@ -173,8 +173,8 @@ def _direction_chunk(beta: Any, z: Any, p: Any, d: Any, k: Any) -> None:
 def _nothing(a: Any) -> Any:
     """Return Σ 0 a_i: 0, or NaN where an entry is not finite."""
     total = 0.0
-    for value in a:
-        total += 0.0 * value
+    for i in range(a.size):  # a loop over values themselves is not vectorised
+        total += 0.0 * a[i]
     return total
 
 
