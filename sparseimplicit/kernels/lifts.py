@@ -1,7 +1,8 @@
 """Linear lifts of local unknowns: r = F y_loc of every element, its transpose, and by filters.
 
 Two forms. Lists: ``places[e, i]`` is where unknown i of element e stands. Lines: elements stand in
-lines of ``width``; unknown i of element t of line n is number pixels[n] + shifts[i] + t.
+lines of ``width``; unknown i of element t of line n is number pixels[n] + shifts[i] + t. ``runs``
+are the bounds of taps whose shifts follow one another: a row of a filter.
 """
 
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from .taps import add_row, dot_row
+
 TILE = 256  # elements whose responses are summed at once, in registers and the first cache
 
 
 @njit(cache=True, nogil=True)
 def lift_lines(
-    first: int, last: int, filters: Any, u: Any, pixels: Any, shifts: Any, width: int, out: Any
-) -> None:
+    first: int, last: int, filters: Any, u: Any, pixels: Any, shifts: Any, runs: Any, width: int,
+    out: Any,
+) -> None:  # fmt: skip
     """out[r, n width + t] = Σ_i F[r, i] u[pixels[n] + shifts[i] + t] of lines first … last − 1."""
     for n in range(first, last):
         for begin in range(0, width, TILE):
@@ -23,48 +27,66 @@ def lift_lines(
             for r in range(filters.shape[0]):
                 line = out[r, n * width + begin : n * width + begin + size]
                 line[:] = 0.0
-                for i in range(shifts.size):
-                    at = pixels[n] + shifts[i] + begin
-                    source = u[at : at + size]
-                    f = filters[r, i]
-                    for t in range(size):
-                        line[t] += f * source[t]
+                for g in range(runs.size - 1):
+                    i = runs[g]
+                    add_row(line, u[pixels[n] + shifts[i] + begin :], filters[r, i : runs[g + 1]])
 
 
 @njit(cache=True, nogil=True)
 def lower_lines(
-    first: int, last: int, filters: Any, q: Any, pixels: Any, shifts: Any, width: int, out: Any
-) -> None:
-    """out[pixels[n] + shifts[i] + t] += Σ_r F[r, i] q[r, n width + t]; see `lift_lines`.
+    first: int, last: int, flipped: Any, q: Any, tall: int, row: int, slots: Any, columns: Any,
+    starts: Any, needed: Any, runs: Any, width: int, reach: int, out: Any,
+) -> None:  # fmt: skip
+    """Add Σ_r F[r, i] q[r, n width + t] to the unknowns, see `lift_lines`, by their own lines.
 
-    One after another: lines of elements share unknowns.
+    Tiles first … last − 1 of ``tall`` lines of ``row`` unknowns. Tile k reads the lines of elements
+    needed[starts[k]] … needed[starts[k + 1] − 1]; slots[L, g] is which of them run g brings to line
+    L, from columns[g] on, −1 for none. flipped has each run of a filter backwards; reach is the
+    longest run − 1. Unknowns belong to one tile: no two threads write to the same.
     """
-    for n in range(first, last):
-        for i in range(shifts.size):
-            at = pixels[n] + shifts[i]
-            target = out[at : at + width]
-            for r in range(filters.shape[0]):
-                line = q[r, n * width : (n + 1) * width]
-                f = filters[r, i]
-                for t in range(width):
-                    target[t] += f * line[t]
+    most = 0
+    for k in range(first, last):
+        most = max(most, starts[k + 1] - starts[k])
+    room = np.zeros((most, width + 2 * reach))  # lines of q, with zeros around
+    for k in range(first, last):
+        lines = range(k * tall, min((k + 1) * tall, slots.shape[0]))
+        for r in range(q.shape[0]):
+            for s in range(starts[k], starts[k + 1]):
+                n = needed[s]
+                source = q[r, n * width : (n + 1) * width]
+                room[s - starts[k], reach : reach + width] = source
+            for line in lines:
+                target = out[line * row : (line + 1) * row]
+                for g in range(columns.size):
+                    slot = slots[line, g]
+                    if slot >= 0:
+                        more = runs[g + 1] - runs[g] - 1
+                        add_row(
+                            target[columns[g] : columns[g] + width + more],
+                            room[slot, reach - more :],
+                            flipped[r, runs[g] : runs[g + 1]],
+                        )
 
 
 @njit(cache=True, nogil=True)
 def outer_lines(
-    first: int, last: int, q: Any, u: Any, pixels: Any, shifts: Any, width: int, out: Any
-) -> None:
-    """out[n, r, i] = Σ_t q[r, n width + t] u[pixels[n] + shifts[i] + t]; see `lift_lines`."""
-    for n in range(first, last):
-        for r in range(q.shape[0]):
-            line = q[r, n * width : (n + 1) * width]
-            for i in range(shifts.size):
-                at = pixels[n] + shifts[i]
-                source = u[at : at + width]
-                total = 0.0
-                for t in range(width):
-                    total += line[t] * source[t]
-                out[n, r, i] = total
+    first: int, last: int, q: Any, u: Any, pixels: Any, shifts: Any, runs: Any, width: int,
+    group: int, out: Any,
+) -> None:  # fmt: skip
+    """out[c, r, i] += Σ_t q[r, n width + t] u[pixels[n] + shifts[i] + t] of ``group`` lines n each.
+
+    Groups first … last − 1; see `lift_lines`.
+    """
+    for c in range(first, last):
+        for n in range(c * group, min((c + 1) * group, pixels.size)):
+            for begin in range(0, width, TILE):
+                size = min(TILE, width - begin)
+                for r in range(q.shape[0]):
+                    line = q[r, n * width + begin : n * width + begin + size]
+                    for g in range(runs.size - 1):
+                        i = runs[g]
+                        source = u[pixels[n] + shifts[i] + begin :]
+                        dot_row(line, source, out[c, r, i : runs[g + 1]])
 
 
 @njit(cache=True, nogil=True)
