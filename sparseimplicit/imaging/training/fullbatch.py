@@ -30,7 +30,9 @@ class FullBatchStage:
         self.unit = units(stage.scales, run.plan.packing)
         self.tight = False  # the last accuracy, whatever the step
         self.steps = 0
-        self.lowest: tuple[float, Array] | None = None
+        self.start: Array = run.best.theta
+        self.last = 0  # step of the run
+        self.lowest: Best | None = None
 
     def finish(self) -> tuple[str, bool]:
         """Run the stage to its end; return why it ended, and whether it converged."""
@@ -38,21 +40,23 @@ class FullBatchStage:
         if limits is not None:
             limits = scipy.optimize.Bounds(limits.lb / self.unit, limits.ub / self.unit)
         # θ before it was scaled: to divide and multiply again may change a bit.
-        self.start = self.points[0].arrays["start"] if self.points else self.run.best.theta
+        if self.points:
+            self.start = self.points[0].arrays["start"]
         descent = self._descend(self.start, limits, self.stage.max_iterations, None)
         if descent.message != STOPPED and self._rtol(self.steps - 1) > self.stage.accuracy.final:
             self.tight = True
             left = max(self.stage.max_iterations - descent.iterations, LEAST)
-            descent = self._descend(self._lowest[1], limits, left, descent)
-        value, theta = self._lowest
+            descent = self._descend(self._lowest.theta, limits, left, descent)
+        lowest = self._lowest
         if self.run.held_out:
-            self.run.judged(theta, self.run.validated(theta, "e")[0])
+            psnr, _ = self.run.validated(lowest.theta, "e")
+            self.run.judged(lowest.theta, psnr, lowest.step)
         else:
-            self.run.best = Best(theta, -value, self.run.best.step)
+            self.run.best = lowest
         return descent.message, descent.converged
 
     @property
-    def _lowest(self) -> tuple[float, Array]:
+    def _lowest(self) -> Best:
         assert self.lowest is not None  # noqa: S101 - a step was made
         return self.lowest
 
@@ -74,8 +78,8 @@ class FullBatchStage:
             value, gradient, stops = self._replayed(self.points[k], theta)
         else:
             value, gradient, stops = self._computed(k, theta)
-        if self.lowest is None or value < self.lowest[0]:
-            self.lowest = (value, theta)
+        if self.lowest is None or -value > self.lowest.score:
+            self.lowest = Best(theta, -value, self.last)
         if stops:
             raise Stopped(STOPPED, False)
         return value, gradient * self.unit
@@ -91,6 +95,7 @@ class FullBatchStage:
             e, self.number, theta, arrays=arrays, facts={},
             replayed=True, validate=validation is not None and k % validation.every == 0,
         )  # fmt: skip
+        self.last = step.step
         return e.value, e.gradient, step.stops
 
     def _replayed(self, point: Point, theta: Array) -> tuple[float, Array, bool]:
@@ -100,6 +105,7 @@ class FullBatchStage:
                 where="a stage by L-BFGS-B",
                 fix="take the version of scipy it was made with; or start over.",
             )
+        self.last = point.step.step
         return point.step.value, point.arrays["gradient"], point.step.stops
 
     def _rtol(self, k: int) -> float:
@@ -107,8 +113,8 @@ class FullBatchStage:
 
     def _settles(self, value: float, z: Array) -> bool:
         """Take a point of small gradient, if its loss is the lowest to the accuracy it has."""
-        least = self._lowest[0]
+        least = -self._lowest.score
         if value > least + self._rtol(self.steps - 1) * abs(least):
             return False
-        self.lowest = (value, z * self.unit)
+        self.lowest = Best(z * self.unit, -value, self.last)
         return True

@@ -40,10 +40,10 @@ class Evaluated:
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The best θ so far. score: mean PSNR on images held out, or minus the objective, or None."""
+    """The best θ so far. score: mean PSNR on images held out, or minus the objective; −∞ for none."""
 
     theta: Array
-    score: float | None = None
+    score: float = -np.inf
     step: int = 0
 
 
@@ -101,7 +101,7 @@ class Run:
             validation = float(np.mean(self.psnr_start[len(self.learned_from) :]))
             self.best = Best(theta, validation, 0)
         step = Step(
-            step=0, stage=0, method="start", images=len(own), theta_mean=float(theta.mean()),
+            step=0, stage=0, in_stage=0, method="start", images=len(own), theta_mean=float(theta.mean()),
             value=sum(a.value for a in own) / self.plan.pixels(self.learned_from) + extra,
             gradient_norm=0.0, gradient_error=None, rtol=rtol,
             psnr=float(np.mean([a.psnr for a in own])), validation=validation, best=True,
@@ -164,7 +164,7 @@ class Run:
         seconds = dict(evaluated.seconds)
         if validate and self.held_out:
             validation, told = self.validated(theta)
-            better = self.judged(theta, validation)
+            better = self.judged(theta, validation, len(self.history))
             seconds = summed([seconds, _seconds(told, 0.0)])
             notes = (*notes, *_notes(told))
         elif not self.held_out:
@@ -172,7 +172,8 @@ class Run:
         seconds["wall"] = evaluated.seconds["wall"] + time.perf_counter() - started
         patience = self.plan.validation.patience if self.plan.validation else 0
         step = Step(
-            step=len(self.history), stage=stage, method=self.plan.stages[stage].method,
+            step=len(self.history), stage=stage, in_stage=self._done(stage) + 1,
+            method=self.plan.stages[stage].method,
             images=evaluated.images, theta_mean=float(theta.mean()), value=evaluated.value,
             gradient_norm=float(np.linalg.norm(evaluated.gradient)),
             gradient_error=evaluated.error, rtol=evaluated.rtol, psnr=evaluated.psnr,
@@ -190,19 +191,19 @@ class Run:
         )
         return float(np.mean([answer.psnr for answer in told.answers])), told
 
-    def judged(self, theta: Array, psnr: float) -> bool:
+    def judged(self, theta: Array, psnr: float, step: int) -> bool:
         """Keep θ if it is the best on the images held out; tell whether it is."""
-        if self.best.score is not None and psnr <= self.best.score:
+        if psnr <= self.best.score:
             self.stale += 1
             return False
-        self.best, self.stale = Best(theta.copy(), psnr, len(self.history)), 0
+        self.best, self.stale = Best(theta.copy(), psnr, step), 0
         return True
 
     def enter(self, number: int) -> None:
         """Begin a stage: what counts as progress is counted anew."""
         self.stale = 0
         if not self.held_out and number:  # objectives of other images or accuracy do not compare
-            self.best = replace(self.best, score=None)
+            self.best = replace(self.best, score=-np.inf)
 
     def restore(self, point: Point, history: list[Step]) -> None:
         """Stand where a checkpoint says."""
@@ -213,8 +214,8 @@ class Run:
         self.executor.places.update(point.places)
 
     def _judged_by_objective(self, evaluated: Evaluated, theta: Array, full: bool) -> bool:
-        score = -evaluated.value if full else None  # over a few images it tells nothing
-        if full and self.best.score is not None and -evaluated.value <= self.best.score:
+        score = -evaluated.value if full else -np.inf  # over a few images it tells nothing
+        if full and -evaluated.value <= self.best.score:
             return False
         self.best = Best(theta.copy(), score, len(self.history))
         return True
@@ -222,6 +223,9 @@ class Run:
     def _regularized(self, theta: Array) -> tuple[float, Array]:
         plan = self.plan
         return regularize(tuple(plan.regularizers), plan.packing, theta, plan.first)
+
+    def _done(self, stage: int) -> int:
+        return sum(s.stage == stage and s.in_stage > 0 for s in self.history)
 
     def _name(self) -> str:
         return f"{len(self.history):06d}"

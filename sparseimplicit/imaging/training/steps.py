@@ -17,7 +17,8 @@ class Step(Report):
     ----------
     step : int
         Number, from 1, over all stages; 0 is the start, where there is no gradient.
-    stage, method : int, str
+    stage, in_stage, method : int, int, str
+        Number of the stage, from 0; steps of it so far, this one included.
     images : int
     value : float
         Σ ½‖u − truth‖² / pixels over these images, and the regularisers, at θ before the step.
@@ -45,6 +46,7 @@ class Step(Report):
 
     step: int
     stage: int
+    in_stage: int
     method: str
     images: int
     theta_mean: float
