@@ -13,7 +13,7 @@ from ...linear.operator import Array
 from ...packing import Packing
 from ..observation import Observation
 from .cosines import cosine_filters
-from .data_terms import centred, data_term, window_of
+from .data_terms import data_term
 from .gradients import check_positive
 from .model import Bounds, Model, Shape
 from .potentials import POTENTIALS, Potential
@@ -114,10 +114,9 @@ class FieldsOfExperts(Model):
         return [LOG_WEIGHTS] * self.count + [(-np.inf, np.inf)] * free
 
     def problem(self, observed: Observation) -> Energy:
-        """Return g; its Hessian is a FilterOperator, of one window also with a blur."""
-        window = window_of(observed, self.size)
+        """Return g; its Hessian is a FilterOperator, with a blur as one more filter."""
         n_x = self.packing(observed.shape).size
-        terms = [data_term(observed, window), self._experts(observed.shape, window)]
+        terms = [data_term(observed), self._experts(observed.shape)]
         return Energy(terms, n_y=observed.image.size, n_x=n_x, assembled=False)
 
     def solver_for(self, observed: Observation) -> str:
@@ -133,22 +132,21 @@ class FieldsOfExperts(Model):
             own = blocks.coefficients @ cosine_filters(self.size)
         return own.reshape(self.count, self.size, self.size)
 
-    def _experts(self, shape: Shape, window: tuple[int, int]) -> Term:
+    def _experts(self, shape: Shape) -> Term:
         square, inverse = float(self.scale) ** 2, 1.0 / float(self.scale)
         rho, nu, count = self.penalty, float(self.freedom), self.count
 
         def local(r: Any, x: Any, c: Any) -> Any:
             return square * sum(np.exp(x[k]) * rho(inverse * r[k], nu) for k in range(count))
 
-        basis = cosine_filters(self.size).reshape(-1, self.size, self.size)
-        basis = centred(basis, window).reshape(len(basis), -1)
+        basis = cosine_filters(self.size)
         if self.filters == "fixed":
             lift: Any = basis[:count]
         else:
             lift = parameters(count, (count, len(basis))) @ basis
         return term(
             local,
-            y=patches(shape, window, border="symmetric"),
+            y=patches(shape, (self.size, self.size), border="symmetric"),
             x=shared(count),
             lift=lift,
             name="experts",

@@ -156,14 +156,16 @@ def read_model(path: str | Path) -> SavedModel:
         )
     try:
         model = model_named(kind, **settings)
-        theta = _packing(model, shape)[0].pack(**members)
-    except (SparseImplicitError, TypeError) as error:
+        packing, mapped = _packing(model, shape)
+        theta = packing.pack(**members)
+    except (SparseImplicitError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path} does not hold what its description says: {getattr(error, 'what', error)}",
             fix=getattr(error, "fix", None) or "write the model again.",
         ) from error
-    return SavedModel(model, theta, None if shape is None else (shape[0], shape[1]), about,
-                      path.stem)  # fmt: skip
+    return SavedModel(
+        model, theta, (int(shape[0]), int(shape[1])) if mapped else None, about, path.stem
+    )
 
 
 def _packing(model: Model, shape: Any) -> tuple[Packing, bool]:

@@ -14,7 +14,7 @@ from ...errors import ShapeError
 from ...linear.operator import Array
 from ...packing import Packing
 from ..observation import Observation
-from .data_terms import data_term, window_of
+from .data_terms import data_term
 from .model import Bounds, Model, Shape
 
 WEIGHTS: Final = ("number", "directions", "map")
@@ -75,8 +75,8 @@ class GradientModel(Model):
 
     def energy(self, observed: Observation, *, assembled: bool) -> Energy:
         """Return g with its Hessian as CSR, or as coefficients."""
-        # A blur's window of at least 3 × 3 has the neighbours that the differences couple.
-        data = data_term(observed, window_of(observed, 3))
+        # A window of at least 3 × 3 has the neighbours that the differences couple.
+        data = data_term(observed, least=3)
         n_y, n_x = observed.image.size, self.packing(observed.shape).size
         return Energy([data, self._smoothness(observed)], n_y=n_y, n_x=n_x, assembled=assembled)
 

@@ -11,7 +11,7 @@ from ...derivatives import Energy, shared, stencil, term
 from ...linear.operator import Array
 from ...packing import Packing
 from ..observation import Observation
-from .data_terms import data_term, window_of
+from .data_terms import data_term
 from .gradients import FORWARD, LOG_WEIGHTS, check_positive
 from .model import Bounds, Model, Shape
 
@@ -87,7 +87,7 @@ class GeneralizedVariation(Model):
         )
         v_alone = stencil(shape, FORWARD, field=1) + stencil(shape, FORWARD, field=2)
         terms = [
-            data_term(observed, window_of(observed, 3)),
+            data_term(observed, least=3),
             term(slope, y=u_and_v, x=shared(1), c=_inside(shape), name="slope"),
             term(bend, y=v_alone, x=shared(1, first=1), name="bend"),
         ]
