@@ -119,6 +119,8 @@ def _open_run(config: Path, plan: Training, out: Path, resume: bool) -> Path:
     if not resume:
         clear(checkpoint)
     check_run(checkpoint, plan.identity())
+    if not any(checkpoint.glob("step-*.npz")):
+        (out / "log.txt").unlink(missing_ok=True)
     for name in RESULTS:
         (out / name).unlink(missing_ok=True)  # never beside the results of another run
     text = config.read_bytes()

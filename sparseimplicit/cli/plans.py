@@ -56,11 +56,12 @@ def read_plan(path: Path, config: Config, data: Path | None) -> Training:
     if config.validation is not None:
         later = noisy_examples(held, config.noise.sigma, config.noise.seed, first=len(images))
         validation = Validation(later, config.validation.every, config.validation.patience)
-    bounds = config.training.bounds
+    bounds, shape = config.training.bounds, examples[0].observed.shape
+    start = _start(path, config, model, shape)
     try:
         plan = Training(
             model, examples, stages(config), validation, regularizers(config),
-            start=_start(path, config, model, examples[0].observed.shape),
+            start=start,
             bounds=None if bounds is None else (bounds[0], bounds[1]), linear_solver=solver,
         )  # fmt: skip
     except SparseImplicitError as error:
@@ -165,7 +166,10 @@ def _start(path: Path, config: Config, model: Model, shape: tuple[int, int]) -> 
         return None
     if isinstance(start, str):
         beside = path.parent / start
-        saved = read_model(beside if beside.is_file() else model_path(start))
+        try:
+            saved = read_model(beside if beside.is_file() else model_path(start))
+        except ConfigError as error:
+            raise error.at(f"{path}, model.start") from error.__cause__
         if saved.model.packing(shape).shapes != model.packing(shape).shapes:
             raise ConfigError(
                 f"{path}: model.start = '{start}' has other parameters than the model.",

@@ -66,7 +66,10 @@ def about(settings: Config, plan: Training, metrics: dict[str, Any]) -> dict[str
         f"{plan.pixels(range(len(plan.examples)))} pixels",
         "steps": metrics["steps"],
         "seconds": round(metrics["seconds_of_steps"], 1),
-        "scores": {key: metrics[key] for key in metrics if key.startswith("mean_psnr")},
+        "scores": {  # of an image that equals its truth it is infinite, which JSON lacks
+            key: metrics[key] for key in metrics
+            if key.startswith("mean_psnr") and np.isfinite(metrics[key])
+        },
         "version": __version__,
     }
 
