@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from ...errors import NotConverged, NotPositiveDefinite, SingularSystem
+from ...errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
 from ...hypergradient import Hypergradient, checked_loss, hypergradient
 from ...implicit import ImplicitFunction, SolvedState, Start
 from ...outer import Work
@@ -110,7 +110,7 @@ class Images:
                              "from the first guess")  # fmt: skip
             first = Start(self.model.first_guess(example.observed))
             return self._solve(i, visit, Kept(first, None), notes)
-        except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
+        except SparseImplicitError as error:
             raise error.at(f"image {i}, '{example.name}'") from error.__cause__
 
     def _solve(

@@ -30,7 +30,7 @@ DEATHS: Final = 3  # in one visit, of one process after another: then it is no a
 
 
 class Processes:
-    """Images shared out over processes: process k has the k-th part of them, in their order.
+    """Images shared out over processes: process k of p has those of number k, k + p, …
 
     Parameters
     ----------
@@ -61,15 +61,13 @@ class Processes:
         self.jobs = max(min(jobs or cores, len(examples)), 1)
         self.threads = max(cores // self.jobs, 1)
         self._given = (model, dict(examples), linear_solver, folder)
-        self._numbers = sorted(examples)
-        self._rank = {i: rank for rank, i in enumerate(self._numbers)}
         self._processes = [_Process(self.threads) for _ in range(self.jobs)]
         for k in range(self.jobs):  # when all are on their way: each reads once it is loaded
             self._introduce(k)
 
     def owner(self, example: int) -> int:
         """Return the process that has an image."""
-        return self._rank[example] * self.jobs // len(self._numbers)
+        return example % self.jobs
 
     def visit(self, visit: Visit, examples: Sequence[int], save: str) -> Answers:
         """Visit images in their processes, all at a time."""
@@ -116,7 +114,7 @@ class Processes:
 
     def _introduce(self, k: int) -> None:
         model, examples, linear_solver, folder = self._given
-        own = {i: examples[i] for i in self._numbers if self.owner(i) == k}
+        own = {i: example for i, example in examples.items() if self.owner(i) == k}
         self._processes[k].send(("images", model, own, linear_solver, folder))
 
     def _send(self, k: int, task: tuple[Any, ...]) -> None:
@@ -166,7 +164,7 @@ class _Process:
         """Return what it says; None if it has died."""
         try:
             return self.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # before a message, or in the middle of one
             return None
 
     def end(self) -> int:

@@ -40,7 +40,7 @@ class Evaluated:
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The best θ so far. score: mean PSNR on images held out, or minus the objective; −∞ for none."""
+    """The best θ so far. score: PSNR on images held out, or minus the objective; −∞ for none."""
 
     theta: Array
     score: float = -np.inf
@@ -101,7 +101,8 @@ class Run:
             validation = float(np.mean(self.psnr_start[len(self.learned_from) :]))
             self.best = Best(theta, validation, 0)
         step = Step(
-            step=0, stage=0, in_stage=0, method="start", images=len(own), theta_mean=float(theta.mean()),
+            step=0, stage=0, in_stage=0, method="start", images=len(own),
+            theta_mean=float(theta.mean()),
             value=sum(a.value for a in own) / self.plan.pixels(self.learned_from) + extra,
             gradient_norm=0.0, gradient_error=None, rtol=rtol,
             psnr=float(np.mean([a.psnr for a in own])), validation=validation, best=True,

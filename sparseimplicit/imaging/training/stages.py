@@ -85,7 +85,7 @@ class Minibatch:
     ----------
     steps : int
     batch : int
-        Images a step. The images are cut into as many parts of equal size, and each step takes
+        Images a step, B. Part r of the images are those of number r, r + B, …; each step takes
         one of each: an epoch visits every image once, but for a rest when the sizes do not fit.
     rate, last_rate : float
         Length of a step in every parameter, in units of its scale: from the first to the last,
@@ -124,14 +124,10 @@ class Minibatch:
     def batch_of(self, count: int, step: int) -> list[int]:
         """Return the images of a step, in ascending order, out of ``count``."""
         size = min(self.batch, count)
-        per_epoch = count // size
-        epoch, k = divmod(step, per_epoch)
+        epoch, k = divmod(step, count // size)
         random = np.random.default_rng([self.seed, epoch])
-        bounds = [count * part // size for part in range(size + 1)]
-        return [
-            first + int(random.permutation(last - first)[k])
-            for first, last in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        parts = [range(first, count, size) for first in range(size)]
+        return sorted(part[int(random.permutation(len(part))[k])] for part in parts)
 
 
 Stage = FullBatch | Minibatch
