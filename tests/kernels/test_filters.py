@@ -35,17 +35,6 @@ def test_taps(count):
         np.testing.assert_allclose(out, exact, atol=1e-13)
 
 
-@pytest.mark.parametrize("count", range(1, 20))
-def test_sums_by_taps(count):
-    rng = np.random.default_rng(count)
-    q, u, start = rng.standard_normal(20), rng.standard_normal(40), rng.standard_normal(count)
-    for run in (taps.dot_row, taps.dot_row.py_func):
-        out = start.copy()
-        run(q, u, out)
-        exact = start + np.correlate(u[: 19 + count], q, "valid")
-        np.testing.assert_allclose(out, exact, atol=1e-13)
-
-
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("tile", [(32, 512), (3, 4)])
 def test_products(size, tile):
