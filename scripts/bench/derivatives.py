@@ -21,7 +21,7 @@ import numpy as np
 
 import sparseimplicit as si
 from sparseimplicit._optional import available
-from sparseimplicit.derivatives.lifted.lines import Lines
+from sparseimplicit.derivatives.lifted.by_lines import LineProducts
 from tests.reference import image_terms, mesh_terms
 from tests.reference.case import error
 from tests.reference.terms import CASES
@@ -149,7 +149,7 @@ def experts(size, repeats):
 
 def lifts(size, repeats):
     """Print the speed of the products with 48 filters 7×7 at mirrored borders, one of a pixel."""
-    lines = Lines(si.patches((size, size), (7, 7), border="symmetric"))
+    lines = LineProducts(si.patches((size, size), (7, 7), border="symmetric"))
     rng = np.random.default_rng(0)
     bank, u = rng.standard_normal((48, 49)), rng.standard_normal(size**2)
     q, out = lines.lift(bank, u), np.zeros(size**2)
