@@ -56,9 +56,10 @@ def fold(stencil: Any, a: int, b: int, rows: Any, columns: Any, periodic: bool) 
             inner = up <= i < up + h and (periodic or i + dy < up + h)
             begin = left if periodic else max(left, left - dx)
             end = left + w if periodic else min(left + w, left + w - dx)
-            for j in range(columns.size):
-                if inner and begin <= j < end:
-                    continue
+            if not inner or end <= begin:
+                begin = end = columns.size
+            for n in range(columns.size - end + begin):
+                j = n if n < begin else n - begin + end
                 value = stencil[i, e, j + shift]
                 stencil[i, e, j + shift] = 0.0
                 if value == 0.0:

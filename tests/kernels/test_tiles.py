@@ -6,13 +6,13 @@ from sparseimplicit.kernels import tiles
 
 
 @njit
-def wide(*given):
-    tiles.add_wide(*given)
+def wide(c, at, step, apart, places, count, u, base, out, o, below):
+    tiles.add_wide(c, at, step, apart, places, count, u, base, out, o, below)
 
 
 @njit
-def tall(*given):
-    tiles.add_tall(*given)
+def tall(c, at, step, apart, places, count, u, base, out, o, below):
+    tiles.add_tall(c, at, step, apart, places, count, u, base, out, o, below)
 
 
 CASES = [(wide, tiles.add_wide, tiles.WIDE), (tall, tiles.add_tall, tiles.TALL)]

@@ -32,7 +32,9 @@ class LiftedMatrix:
         self.kernels = [
             ListKernel(
                 program.program,
-                blocks_of(term.count, None if term.lifted else term.yi, n_y),
+                blocks_of(
+                    term.count, None if term.lifted else term.yi, n_y, max(term.responses, 1)
+                ),
             )
             for term, program in zip(terms, self.programs, strict=True)
         ]
