@@ -67,10 +67,10 @@ class FieldsOfExperts(Model):
 
     def __post_init__(self) -> None:
         where = f"model '{self.kind}'"
-        if self.size not in range(3, 32, 2) or isinstance(self.size, bool):
+        if not isinstance(self.size, int) or self.size not in range(3, 32, 2):
             raise ShapeError(f"size is {self.size!r}.", where=where, fix="give 3, 5, 7, …, 31.")
         most = self.size**2 - 1
-        if self.count not in range(1, most + 1) or isinstance(self.count, bool):
+        if type(self.count) is not int or self.count not in range(1, most + 1):
             raise ShapeError(f"count is {self.count!r}.", where=where, fix=f"give 1 to {most}.")
         for name, valid in (("potential", tuple(POTENTIALS)), ("filters", FILTERS)):
             if getattr(self, name) not in valid:
