@@ -12,7 +12,7 @@ from scipy import sparse
 
 from ..errors import NonFinite, ShapeError
 from ..kernels import filters as kernels
-from ..kernels import stencils
+from ..kernels import assembling, stencils
 from ..kernels.vectors import finite
 from .matrix_free import MatrixFree
 from .memory import available_bytes
@@ -135,7 +135,7 @@ class FilterOperator(MatrixFree):
         """The entries of H by points, folded at the border; see `kernels.filters`."""
         (h, w), (_, a, b) = self.grid, self.filters.shape
         out = np.empty((h + a - 1, self._points, w + 2 * (b - 1)))
-        stencils.assemble(stencils.products_of(self.filters), self.weights, b, out)
+        assembling.assemble(assembling.products_of(self.filters), self.weights, b, out)
         out[a // 2 : a // 2 + h, 0, b - 1 : b - 1 + w] += self.data
         stencils.fold(out, a, b, *self._padding.copies, self.border == "periodic")
         return out

@@ -68,7 +68,8 @@ class FilterHessian:
             to = None
             if not term.lifted:
                 to = self.places[t] = np.ascontiguousarray(term.yi[:, self.responses[t]])
-            self.kernels[t] = ListKernel(made.program, blocks_of(term.count, to, self.n_y))
+            blocks = blocks_of(term.count, to, self.n_y, max(term.responses, 1))
+            self.kernels[t] = ListKernel(made.program, blocks)
 
     def at(self, x: Array, arrays: Arrays) -> FilterOperator:
         """Return the Hessian; ``arrays(t)`` are those that programs of term t read."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ...kernels import incidence, lifts, stencils
+from ...kernels import assembling, incidence, lifts, stencils
 from ...linear.operator import csr_from_parts
 from ...linear.padding import Padding
 from ..programs.contract import MatrixProgram, matrix_program
@@ -32,7 +32,9 @@ class LiftedMatrix:
         self.kernels = [
             ListKernel(
                 program.program,
-                blocks_of(term.count, None if term.lifted else term.yi, n_y),
+                blocks_of(
+                    term.count, None if term.lifted else term.yi, n_y, max(term.responses, 1)
+                ),
             )
             for term, program in zip(terms, self.programs, strict=True)
         ]
@@ -151,12 +153,12 @@ class FilterImages:
             kept = [n for n, (r, s) in enumerate(pairs) if r <= s]
             for n in kept:
                 r, s = pairs[n]
-                own = stencils.products_of(square[r : r + 1])
+                own = assembling.products_of(square[r : r + 1])
                 products.append(own if r == s else _products(square[r], square[s]))
             weights.append(images(self.windows[t], curvature[kept]))
         stencil = np.zeros(self._shape)
         if products:
-            stencils.assemble(np.concatenate(products), np.concatenate(weights), b, stencil)
+            assembling.assemble(np.concatenate(products), np.concatenate(weights), b, stencil)
             if self.copies:
                 stencils.fold(stencil, a, b, *self.copies, False)
         indptr, indices = self.pattern
@@ -164,7 +166,7 @@ class FilterImages:
 
 
 def _products(f: Array, g: Array) -> Array:
-    """Return f gᵀ + g fᵀ in the order in which `stencils.products_of` has f fᵀ."""
+    """Return f gᵀ + g fᵀ in the order in which `assembling.products_of` has f fᵀ."""
     a, b = f.shape
     out = np.zeros((1, b + (a - 1) * (2 * b - 1), a, b))
     for dy in range(a):

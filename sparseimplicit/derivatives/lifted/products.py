@@ -16,7 +16,7 @@ from ...kernels import lifts
 from ..programs.contract import Contraction
 from ..programs.threads import spread
 from ..stated.bound import BoundTerm
-from .lines import PARALLEL, Lines
+from .by_lines import PARALLEL, LineProducts
 
 Array = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Lifted:
 
     def __init__(self, term: BoundTerm) -> None:
         self.term = term
-        self.lines = None if term.stencil is None else Lines(term.stencil)
+        self.lines = None if term.stencil is None else LineProducts(term.stencil)
 
     @property
     def learned(self) -> bool:
