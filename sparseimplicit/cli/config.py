@@ -170,9 +170,7 @@ def read_config(path: Path) -> Config:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist.", fix="check the path.") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read as TOML: {error}.", fix=f"{EXAMPLE}."
-        ) from error
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.", fix=f"{EXAMPLE}.") from error
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:

@@ -73,7 +73,7 @@ def learn(
         plan.model, trained.theta, plan.shape, about(settings, plan, metrics), config.stem
     )
     _write(out, plan, trained, saved, metrics)
-    show(metrics, plan, trained)
+    show(metrics, trained)
     drawn = available("matplotlib")
     if drawn:
         picture = figure(plan, trained)

@@ -66,7 +66,7 @@ def read_plan(path: Path, config: Config, data: Path | None) -> Training:
         )  # fmt: skip
     except SparseImplicitError as error:
         raise ConfigError(f"{path}: {error.what}", where=error.where, fix=error.fix) from error
-    _check_start(path, config, plan)
+    _check_start(path, plan)
     return plan
 
 
@@ -183,7 +183,7 @@ def _start(path: Path, config: Config, model: Model, shape: tuple[int, int]) -> 
     return theta
 
 
-def _check_start(path: Path, config: Config, plan: Training) -> None:
+def _check_start(path: Path, plan: Training) -> None:
     limits, first = plan.limits, plan.first
     if limits is None:
         return

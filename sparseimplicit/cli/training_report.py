@@ -67,7 +67,8 @@ def about(settings: Config, plan: Training, metrics: dict[str, Any]) -> dict[str
         "steps": metrics["steps"],
         "seconds": round(metrics["seconds_of_steps"], 1),
         "scores": {  # of an image that equals its truth it is infinite, which JSON lacks
-            key: metrics[key] for key in metrics
+            key: metrics[key]
+            for key in metrics
             if key.startswith("mean_psnr") and np.isfinite(metrics[key])
         },
         "version": __version__,
@@ -82,7 +83,7 @@ def _row(score: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def show(metrics: dict[str, Any], plan: Training, trained: Trained) -> None:
+def show(metrics: dict[str, Any], trained: Trained) -> None:
     """Print a table of images, and what it took."""
     table = Table(title="PSNR in dB", title_justify="left")
     for name in ("image", "size"):

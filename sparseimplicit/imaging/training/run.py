@@ -245,8 +245,6 @@ class Run:
             self.callback(step)
 
 
-
-
 def _seconds(told: Answers, wall: float) -> dict[str, float]:
     parts = summed([answer.seconds for answer in told.answers])
     return parts | {"waiting": told.waiting, "writing": told.writing, "wall": wall}

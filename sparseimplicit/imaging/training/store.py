@@ -172,12 +172,10 @@ class Store:
         if not all(whole(self.states / f"{place}.npz") for place in set(last.places.values())):
             return []
         chain = [last]
-        while chain[0].replayed:
+        while last.replayed and chain[0].step.in_stage > 1:
             before = self._read(chain[0].step.step - 1)
             if before is None:
                 return []
-            if before.step.stage != last.step.stage:
-                break
             chain.insert(0, before)
         return chain
 

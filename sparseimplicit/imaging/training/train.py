@@ -182,9 +182,7 @@ def _executor(
         return Processes(plan.model, examples, plan.linear_solver, folder, jobs=jobs)
     if executor == "serial":
         return Serial(plan.model, examples, plan.linear_solver, folder)
-    raise ConfigError(
-        f"there is no executor '{executor}'.", fix="take 'serial' or 'processes'."
-    )
+    raise ConfigError(f"there is no executor '{executor}'.", fix="take 'serial' or 'processes'.")
 
 
 def _scores(run: Run) -> tuple[Score, ...]:

@@ -78,7 +78,9 @@ def write_kept(path: Path, kept: Mapping[int, Kept]) -> None:
         arrays[f"y_{i}"] = one.start.y
         if one.adjoint is not None:
             arrays[f"adjoint_{i}"] = one.adjoint
-    solvers = {str(i): one.start.solver.label if one.start.solver else "" for i, one in kept.items()}
+    solvers = {
+        str(i): one.start.solver.label if one.start.solver else "" for i, one in kept.items()
+    }
     text = np.frombuffer(json.dumps(solvers).encode(), dtype=np.uint8)
     write_atomically(path, lambda file: np.savez(file, solvers=text, **arrays))
 

@@ -36,7 +36,7 @@ def held_out():
     return noisy_examples(draw_crops(photographs(), 22, 2, seed=9), 25.0, seed=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plan(examples, held_out):
     """Two weights of total variation, far from the best: Adam first, then L-BFGS."""
     return Training(

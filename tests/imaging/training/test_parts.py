@@ -59,9 +59,7 @@ def test_noise_is_that_of_its_number():
 
 def test_of_several_noise_levels_each_image_draws_one():
     many = [IMAGES[0]] * 40
-    deviations = [
-        np.std(e.observed.image - e.truth) for e in noisy_examples(many, [10.0, 40.0], 0)
-    ]
+    deviations = [np.std(e.observed.image - e.truth) for e in noisy_examples(many, [10.0, 40.0], 0)]
     assert {round(d / 10) for d in deviations} == {1, 4}
 
 
