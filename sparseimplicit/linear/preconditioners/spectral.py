@@ -78,9 +78,7 @@ def eigenvalues(h: FilterOperator, scale: Array) -> Array:
     power = np.abs(fft.rfft2(h.filters, s=sizes)) ** 2
     pairs = fft.irfft2(np.einsum("k,kij->ij", averages, power), s=sizes)
     far = [fft.fftfreq(n, 1 / n) for n in sizes]
-    rows, columns = (
-        np.outer(_angles(n, h.border), d) for n, d in zip(h.grid, far, strict=True)
-    )
+    rows, columns = (np.outer(_angles(n, h.border), d) for n, d in zip(h.grid, far, strict=True))
     if h.border == "periodic":
         columns = columns[: h.grid[1] // 2 + 1]
     total = data + _product(np.cos(rows), pairs, np.cos(columns))
