@@ -131,5 +131,3 @@ def _assemble_parallel(
 ) -> None:
     for i in prange(out.shape[0]):
         _assemble_row(c, points, starts, places, weights, sizes, b, out, np.int64(i))
-
-

@@ -35,9 +35,7 @@ class Padding:
     Cost: one pass over the image, and over the margins line by line, in a fixed order.
     """
 
-    def __init__(
-        self, shape: Sequence[int], margins: Sequence[tuple[int, int]], mode: str
-    ) -> None:
+    def __init__(self, shape: Sequence[int], margins: Sequence[tuple[int, int]], mode: str) -> None:
         self.shape, self.margins, self.mode = tuple(shape), tuple(margins), mode
         how: Any = {"mode": mode} | ({"constant_values": ABSENT} if mode == "constant" else {})
         self.copies: tuple[NDArray[np.int64], ...] = tuple(
@@ -60,9 +58,7 @@ class Padding:
             for i, copied in enumerate(self.copies[axis].tolist()):
                 if copied != ABSENT and not before <= i < before + n:
                     there = self.inner[:axis]
-                    moves.append(
-                        ((..., *there, i, *rest), (..., *there, before + copied, *rest))
-                    )
+                    moves.append(((..., *there, i, *rest), (..., *there, before + copied, *rest)))
         return moves
 
     def spread(self, image: Array, out: Array | None = None) -> Array:

@@ -45,9 +45,7 @@ class Blocks:
         return int(self.bounds.size - 1)
 
 
-def blocks_of(
-    count: int, rows: NDArray[Any] | None, n_rows: int, weight: int = 1
-) -> Blocks:
+def blocks_of(count: int, rows: NDArray[Any] | None, n_rows: int, weight: int = 1) -> Blocks:
     """Return blocks for elements that write into these rows; None: each has places of its own.
 
     weight : the work of an element, in that of one of few numbers.
