@@ -36,9 +36,9 @@ def denoise(
         float | None, typer.Option(help="Noise, in grey levels of 255; by default the model's.")
     ] = None,
     weight: Weight = None,
-    out: Annotated[
-        Path, typer.Option(help="A folder; or a file, for one photograph.")
-    ] = Path("results/denoise"),
+    out: Annotated[Path, typer.Option(help="A folder; or a file, for one photograph.")] = Path(
+        "results/denoise"
+    ),
     blur: Annotated[
         Path | None, typer.Option(help="Kernel of a known blur: .npy, or an image (sum made 1).")
     ] = None,

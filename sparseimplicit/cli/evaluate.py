@@ -113,9 +113,7 @@ class _Progress:
         sys.stdout.flush()
 
 
-def _write(
-    out: Path, scores: list[ImageScore], told: dict[str, Any], saved: SavedModel
-) -> None:
+def _write(out: Path, scores: list[ImageScore], told: dict[str, Any], saved: SavedModel) -> None:
     rows = [asdict(score) for score in scores]
     for row in rows:
         row["warnings"] = list(row["warnings"])

@@ -113,9 +113,7 @@ def _scale(sigma: float | None, model_sigma: float) -> float:
     return 1.0 if sigma is None else model_sigma / sigma
 
 
-def _watched(
-    problem: MinimizationProblem, progress: Callable[[float], Any]
-) -> MinimizationProblem:
+def _watched(problem: MinimizationProblem, progress: Callable[[float], Any]) -> MinimizationProblem:
     def gradient(x: Any, y: Any) -> Any:
         found = problem.gradient(x, y)
         progress(norm(found))

@@ -104,9 +104,7 @@ class FieldsOfExperts(Model):
         packing, weights = self.packing(shape), np.full(self.count, np.log(weight))
         if self.filters == "fixed":
             return packing.pack(log_weights=weights)
-        return packing.pack(
-            log_weights=weights, coefficients=np.eye(self.count, self.size**2 - 1)
-        )
+        return packing.pack(log_weights=weights, coefficients=np.eye(self.count, self.size**2 - 1))
 
     def bounds(self, shape: Shape) -> Bounds | None:
         """Return −12 to 12 for the logarithms of weights, none for coefficients."""

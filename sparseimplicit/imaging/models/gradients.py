@@ -106,8 +106,8 @@ class GradientModel(Model):
                 np.exp(x[0]) * self.potential((u[1] - u[0]) ** 2, x)
                 + np.exp(x[1]) * self.potential((u[2] - u[0]) ** 2, x)
             )
-        return lambda u, x, c: np.exp(x[0]) * self.potential(
-            (u[1] - u[0]) ** 2 + (u[2] - u[0]) ** 2, x
+        return lambda u, x, c: (
+            np.exp(x[0]) * self.potential((u[1] - u[0]) ** 2 + (u[2] - u[0]) ** 2, x)
         )
 
 

@@ -27,7 +27,10 @@ POTENTIALS: Final[dict[str, Potential]] = {
     p.name: p
     for p in (
         Potential(
-            "charbonnier", "√(1 + z²) − 1", convex=True, value=lambda z, _: np.sqrt(1.0 + z * z) - 1.0
+            "charbonnier",
+            "√(1 + z²) − 1",
+            convex=True,
+            value=lambda z, _: np.sqrt(1.0 + z * z) - 1.0,
         ),
         Potential("log", "log(1 + z²/2)", convex=False, value=lambda z, _: np.log1p(0.5 * z * z)),
         Potential(
