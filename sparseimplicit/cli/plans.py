@@ -93,7 +93,7 @@ def _stage(stage: FullBatchStage | MinibatchStage, usual: float | list[float]) -
 
 def regularizers(config: Config) -> tuple[Regularizer, ...]:
     """Return the terms in θ alone."""
-    kinds = {"ridge": Ridge, "smooth": Smooth}
+    kinds: dict[str, type[Ridge] | type[Smooth]] = {"ridge": Ridge, "smooth": Smooth}
     return tuple(kinds[one.kind](one.block, one.weight) for one in config.regularizer)
 
 

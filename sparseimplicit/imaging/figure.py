@@ -93,4 +93,4 @@ def _scores(axes: Any, plan: Training, trained: Trained) -> None:
 
 
 def _block(plan: Training, trained: Trained, name: str) -> Array:
-    return np.exp(np.asarray(plan.packing.unpack(trained.theta)[name]))
+    return np.asarray(np.exp(plan.packing.unpack(trained.theta)[name]))

@@ -138,9 +138,8 @@ class Store:
             "replayed": point.replayed,
         }  # fmt: skip
         packed = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
-        write_atomically(
-            self._path(number), lambda file: np.savez(file, description=packed, **point.arrays)
-        )
+        members: dict[str, Any] = {"description": packed, **point.arrays}
+        write_atomically(self._path(number), lambda file: np.savez(file, **members))
         self._points[number] = _lean(point)
         self._forget(point)
 
