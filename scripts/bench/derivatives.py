@@ -1,7 +1,7 @@
 """Measure local terms: errors against derivatives by hand, and the time to fill second derivatives.
 
     python scripts/bench/derivatives.py                 all of it, some minutes
-    python scripts/bench/derivatives.py errors tv       some parts: errors tv experts elements first
+    python scripts/bench/derivatives.py errors tv       parts: errors tv experts lifts elements first
     python scripts/bench/derivatives.py tv --size 512 --repeats 9
     python scripts/bench/derivatives.py first --only "TV, map; truss"
 
@@ -19,7 +19,9 @@ import jax_elements
 import machine
 import numpy as np
 
+import sparseimplicit as si
 from sparseimplicit._optional import available
+from sparseimplicit.derivatives.lifted.by_lines import LineProducts
 from tests.reference import image_terms, mesh_terms
 from tests.reference.case import error
 from tests.reference.terms import CASES
@@ -145,6 +147,24 @@ def experts(size, repeats):
     table(turns(with_jax(methods, jax), repeats), "local terms")
 
 
+def lifts(size, repeats):
+    """Print the speed of the products with 48 filters 7×7 at mirrored borders, one of a pixel."""
+    lines = LineProducts(si.patches((size, size), (7, 7), border="symmetric"))
+    rng = np.random.default_rng(0)
+    bank, u = rng.standard_normal((48, 49)), rng.standard_normal(size**2)
+    q, out = lines.lift(bank, u), np.zeros(size**2)
+    methods = {
+        "lift, F u": lambda: lines.lift(bank, u),
+        "lower, Fᵀ q": lambda: lines.lower(bank, q, out),
+        "outer, Σ q uᵀ": lambda: lines.outer(q, u),
+    }
+    print(f"\n48 filters 7×7 at {size}², mirrored: {bank.size * u.size / 1e6:.0f} M multiply-adds")
+    for name, taken in turns(methods, repeats).items():
+        rates = bank.size * u.size / np.array(taken) / 1e9
+        print(f"  {name:<14} {np.median(rates):6.2f} G multiply-adds/s "
+              f"({rates.min():.2f}–{rates.max():.2f})", flush=True)  # fmt: skip
+
+
 def elements(nodes, repeats, ordered):
     """Print the fill of f_y and f_x of P1 diffusion on a Delaunay mesh."""
     case = mesh_terms.diffusion(nodes, ordered)
@@ -182,6 +202,7 @@ def main():
         "errors": lambda options: errors(options.only),
         "tv": lambda options: tv(options.size, options.repeats),
         "experts": lambda options: experts(options.experts_size, options.repeats),
+        "lifts": lambda options: lifts(options.experts_size, options.repeats),
         "elements": lambda options: [
             elements(options.nodes, options.repeats, ordered) for ordered in (True, False)
         ],

@@ -10,7 +10,9 @@ import typer
 
 from .. import __version__
 from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+from .denoise import denoise
 from .doctor import doctor
+from .evaluate import evaluate
 from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
@@ -29,6 +31,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(learn)
+app.command()(denoise)
+app.command()(evaluate)
 app.command()(gradient)
 app.command()(plan)
 app.command()(doctor)

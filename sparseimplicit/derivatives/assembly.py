@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import StructureError
-from ..linear import StencilOperator
+from ..linear import FilterOperator, StencilOperator
 from ..linear.operator import csr_from_parts
+from .lifted.hessian import FilterHessian
 from .lifted.matrix import LiftedMatrix
 from .lifted.products import Lifted
 from .on_grids.assembly import GridMatrix, GridTerms, Rest
@@ -198,8 +199,11 @@ class Assembly:
             values[made.identity] = 1.0
         return csr_from_parts(values[: made.nnz], made.indices, made.indptr, shape)
 
-    def stencil(self, x: Array, y: Array) -> StencilOperator:
-        """Return the Hessian as coefficients, for terms that stand on one grid of one field."""
+    def operator(self, x: Array, y: Array) -> StencilOperator | FilterOperator:
+        """Return the Hessian not assembled: as filters of one image, or coefficients on a grid."""
+        if self.lifted:
+            filters = self.once("filters", lambda: FilterHessian(self.terms, self.n_y))
+            return filters.at(x, lambda t: self._arrays(t, x, y, None, {}))
         made = self.once("stencil", lambda: coefficients(self.grid))
         if made is None:
             raise StructureError(
@@ -249,5 +253,6 @@ class Assembly:
 
     def blocks(self, t: int, rows: NDArray[Any] | None, size: int) -> Blocks:
         """Return how the elements of a term are run when they write into these rows."""
-        count = self.terms[t].count
-        return self.once(("blocks", t, id(rows)), lambda: blocks_of(count, rows, size))
+        term = self.terms[t]
+        weight = max(term.responses, 1)
+        return self.once(("blocks", t, id(rows)), lambda: blocks_of(term.count, rows, size, weight))

@@ -132,7 +132,7 @@ def by_state(terms: list[BoundTerm], x: Any, y: Any, w: Array | None = None) -> 
         values = evaluate(term.graph, nodes, loader(term, x, y, w))
         local = np.stack([np.broadcast_to(values[a], (term.count,)) for a in nodes], axis=1)
         if term.lifted:
-            local = local @ (term.lift if term.lift is not None else x[term.lift_places])
+            local = local @ term.filters(x)
         np.add.at(out, term.yi, local)
     return out
 
@@ -153,7 +153,7 @@ def by_parameters(terms: list[BoundTerm], x: Any, y: Any) -> Any:
             nodes = gradient(term.graph, term.outputs[0], term.y_nodes)
             values = evaluate(term.graph, nodes, loader(term, x, y))
             local = np.stack([np.broadcast_to(values[a], (term.count,)) for a in nodes])
-            out[term.lift_places] += local @ y[term.yi]
+            out[term.lift_places] += term.by_coefficients(local @ y[term.yi])
     return out
 
 

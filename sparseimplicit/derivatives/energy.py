@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..errors import ShapeError, StructureError
-from ..linear import StencilOperator, Structure
+from ..errors import NonFinite, ShapeError, StructureError
+from ..linear import FilterOperator, StencilOperator, Structure
 from ..linear.operator import Array
 from ..problem import MinimizationProblem
 from .assembly import Assembly
@@ -33,9 +33,11 @@ class Energy(MinimizationProblem):
     structure : Structure, optional
         Of the Hessian at the minimiser, as for `MinimizationProblem`.
     assembled : bool
-        The Hessian as CSR, which every solver takes. Else as a `linear.StencilOperator`, without
-        indices and with one triangle, for the solver "multigrid": all terms must then stand on one
-        grid of one number a pixel.
+        The Hessian as CSR, which every solver takes. Else as an operator without indices: a
+        `linear.StencilOperator` for the solver "multigrid", where all terms stand on one grid of
+        one number a pixel; or, with lifted terms, a `linear.FilterOperator` for the solver
+        "cg+spectral", where these are sums over single responses of patches of one image, and the
+        other terms over single unknowns.
 
     Raises
     ------
@@ -87,13 +89,17 @@ class Energy(MinimizationProblem):
         """Return g_y, (n_y,)."""
         return self._contracted("gradient", "y", x, y)
 
-    def hessian(self, x: Any, y: Any) -> sparse.csr_array | StencilOperator:
-        """Return g_yy, (n_y, n_y), as CSR or as a StencilOperator; see ``assembled``."""
+    def hessian(self, x: Any, y: Any) -> sparse.csr_array | StencilOperator | FilterOperator:
+        """Return g_yy, (n_y, n_y), as CSR or as an operator; see ``assembled``."""
         x, y = self._inputs.checked(x, y)
         if not self.assembled:
-            stencil = self._assembly.stencil(x, y)
-            self._inputs.finite(stencil.coefficients.reshape(-1), "hessian", x, y)
-            return stencil
+            try:
+                operator = self._assembly.operator(x, y)
+            except NonFinite:  # of the weights of filters, which are looked at there
+                self._inputs.explain("hessian", x, y)
+            if isinstance(operator, StencilOperator):
+                self._inputs.finite(operator.coefficients.reshape(-1), "hessian", x, y)
+            return operator
         matrix = self._assembly.matrix(x, y, "y", "y")
         self._inputs.finite(matrix.data, "hessian", x, y)
         return matrix

@@ -112,7 +112,7 @@ def loader(term: BoundTerm, x: Any, y: Any, direction: Any = None) -> Any:
     local = y[term.yi]
     along = local if direction is None else direction[term.yi]
     if term.lifted:
-        filters = (term.lift if term.lift is not None else x[term.lift_places]).T
+        filters = term.filters(x).T
         local, along = local @ filters, along @ filters
 
     def load(name: str, place: int) -> Any:

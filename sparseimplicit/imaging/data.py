@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,23 @@ def read_image(path: str | Path) -> Array:
         Without the extra ``imaging``.
     """
     pillow = require("PIL.Image", extra="imaging", purpose="reading images")
+    with reading(path), pillow.open(path) as image:
+        if image.mode.startswith("I"):  # 16 bit
+            levels = np.asarray(image, dtype=np.float64) * (255.0 / 65535.0)
+        else:  # 'F' is not converted: that would round it and turn NaN into 0
+            levels = np.asarray(
+                image if image.mode == "F" else image.convert("L"), dtype=np.float64
+            )
+    check_levels(path, levels)
+    return levels
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn what Pillow raises of a file into a `ConfigError` with its name."""
+    pillow = require("PIL.Image", extra="imaging", purpose="reading images")
     try:
-        with pillow.open(path) as image:
-            if image.mode.startswith("I"):  # 16 bit
-                levels = np.asarray(image, dtype=np.float64) * (255.0 / 65535.0)
-            else:  # 'F' is not converted: that would round it and turn NaN into 0
-                levels = np.asarray(
-                    image if image.mode == "F" else image.convert("L"), dtype=np.float64
-                )
+        yield
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist.", fix="check the path.") from error
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
@@ -42,6 +53,10 @@ def read_image(path: str | Path) -> Array:
             f"{path} cannot be read as an image: {error}.",
             fix="give a PNG, JPEG, TIFF or other file that Pillow reads.",
         ) from error
+
+
+def check_levels(path: str | Path, levels: Array) -> None:
+    """Refuse grey levels (h, w) that are not finite or outside 0 to 255, with the first pixel."""
     wrong = ~((levels >= 0.0) & (levels <= 255.0))
     if wrong.any():
         i, j = np.unravel_index(int(np.argmax(wrong)), levels.shape)
@@ -49,7 +64,6 @@ def read_image(path: str | Path) -> Array:
             f"{path} has grey level {levels[i, j]} at pixel ({i}, {j}), outside 0 to 255.",
             fix="scale it to 0 to 255, or save it as 8 or 16 bit; repair NaN and infinity.",
         )
-    return levels
 
 
 def add_noise(image: Any, sigma: float, seed: int | list[int]) -> Array:

@@ -9,6 +9,7 @@ from . import (
     PARALLEL_ROWS,
     amg,
     amg_columns,
+    assembling,
     batches,
     bordered,
     bordered_setup,
@@ -115,7 +116,7 @@ def _warm_filters(shape: tuple[int, int]) -> None:
     filters.multiply(f, f, weights, u, np.empty_like(u), filters.scratch(f, weights))
     filters.diagonal(f, weights, rows, columns, np.zeros(shape))
     stencil = np.empty((h + 2, 13, w + 4))
-    stencils.assemble(stencils.products_of(f), weights, 3, stencil)
+    assembling.assemble(assembling.products_of(f), weights, 3, stencil)
     stencils.fold(stencil, 3, 3, rows, columns, False)
     stencils.apply_stencil(stencil, 3, 3, False, wide, out)
     near = [np.minimum(n, np.arange(n) + 3) - np.maximum(0, np.arange(n) - 2) for n in shape]

@@ -1,4 +1,4 @@
-"""Stencil matrices on images: assembled from filters, folded at the border, applied.
+"""Stencil matrices on images: folded at the border, applied; see `assembling`.
 
 A stencil (h + a − 1, points, w + 2 (b − 1)) has of each pair of pixels x, x + δ one entry, at x;
 `point` numbers the δ: δ_y > 0, or δ_y = 0 and δ_x ≥ 0. Pixel (i, j) stands at
@@ -11,43 +11,16 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from .taps import add_row
-
 PARALLEL_SIZE: Final = 500_000  # entries; below it a launch costs as much
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def assemble(products: Floats, weights: Floats, width: int, out: Floats) -> None:
-    """out = the stencil of the padded image, not folded; see `products_of`; weights (K, h, w)."""
-    a = products.shape[2]
-    padded = np.zeros((*weights.shape[:2], weights.shape[2] + 2 * (width - 1)))
-    padded[:, :, width - 1 : width - 1 + weights.shape[2]] = weights
-    (_assemble_parallel if out.size >= PARALLEL_SIZE else _assemble)(
-        products, padded, a, width, out
-    )
-
-
 def apply_stencil(stencil: Floats, a: int, b: int, periodic: bool, u: Floats, out: Floats) -> None:
     """out = H u; u (h, w + 2 (b − 1)) with its border left and right, out (h, w)."""
     run = _apply_parallel if stencil.size >= PARALLEL_SIZE else _apply
     run(stencil, a, b, periodic, u, out)
-
-
-def products_of(filters: Floats) -> Floats:
-    """Return f[p] f[p + δ], (K, points, a, b), in the order in which `assemble` reads them.
-
-    [k, δ, p_y, q] with q = b − 1 − p_x, zero where p + δ is outside of the filter.
-    """
-    count, a, b = filters.shape
-    out = np.zeros((count, b + (a - 1) * (2 * b - 1), a, b))
-    for dy in range(a):
-        for dx in range(1 - b if dy else 0, b):
-            low, high = max(0, -dx), min(b, b - dx)
-            pairs = filters[:, : a - dy, low:high] * filters[:, dy:, low + dx : high + dx]
-            out[:, point(b, dy, dx), : a - dy, b - high : b - low] = pairs[:, :, ::-1]
-    return out
 
 
 def point(b: int, dy: int, dx: int) -> int:
@@ -67,37 +40,6 @@ def fill_csr(
     run(stencil, a, b, h, w, indptr, indices, out)
 
 
-@njit(inline="always")
-def _assemble_row(products: Any, padded: Any, a: Any, b: Any, out: Any, i: Any) -> None:
-    # Row i of the padded image; its columns begin b − 1 − ⌊b/2⌋ before the first pixel's.
-    shift = b - 1 - b // 2
-    h, w = padded.shape[1], padded.shape[2] - 2 * (b - 1)
-    out[i] = 0.0
-    for k in range(products.shape[0]):
-        for e in range(products.shape[1]):
-            dy = 0 if e < b else 1 + (e - b) // (2 * b - 1)
-            dx = e if e < b else (e - b) % (2 * b - 1) - b + 1
-            begin, end = max(0, dx), min(b, b + dx)  # of q = b − 1 − p_x
-            for p in range(max(0, i - h + 1), min(a - dy, i + 1)):
-                add_row(
-                    out[i, e, shift : shift + w + b - 1],
-                    padded[k, i - p, begin:],
-                    products[k, e, p, begin:end],
-                )
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _assemble(products: Any, padded: Any, a: int, b: int, out: Any) -> None:
-    for i in range(out.shape[0]):
-        _assemble_row(products, padded, a, b, out, i)
-
-
-@njit(cache=True, nogil=True, parallel=True, fastmath={"contract"})
-def _assemble_parallel(products: Any, padded: Any, a: int, b: int, out: Any) -> None:
-    for i in prange(out.shape[0]):
-        _assemble_row(products, padded, a, b, out, i)
-
-
 @njit(cache=True, nogil=True)
 def fold(stencil: Any, a: int, b: int, rows: Any, columns: Any, periodic: bool) -> None:
     """Move what reaches into the padding to the pixels that the padding copies; in place.
@@ -114,9 +56,10 @@ def fold(stencil: Any, a: int, b: int, rows: Any, columns: Any, periodic: bool) 
             inner = up <= i < up + h and (periodic or i + dy < up + h)
             begin = left if periodic else max(left, left - dx)
             end = left + w if periodic else min(left + w, left + w - dx)
-            for j in range(columns.size):
-                if inner and begin <= j < end:
-                    continue
+            if not inner or end <= begin:
+                begin = end = columns.size
+            for n in range(columns.size - end + begin):
+                j = n if n < begin else n - begin + end
                 value = stencil[i, e, j + shift]
                 stencil[i, e, j + shift] = 0.0
                 if value == 0.0:

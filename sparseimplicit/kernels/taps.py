@@ -1,7 +1,9 @@
-"""out[j] += Σ_q f[q] u[j + q]: a row of an image under a row of a filter, by its number of taps.
+"""Rows of images under rows of filters, by the number of taps.
 
-Written out for 1 to 9 taps, so that the filter stays in registers and LLVM makes vectors along j;
-for more taps the rest is added in a second pass. Two rows share one pass where there are few taps.
+`add_row` out[j] += Σ_q f[q] u[j + q]; `dot_row`, its derivative by f: out[i] += Σ_t q[t] u[t + i].
+
+Written out for up to 7 taps, so that the filter (or the sums) stay in registers and LLVM makes
+vectors along the row; more taps are taken in several passes.
 """
 
 from typing import Any
@@ -77,3 +79,88 @@ def add_row(out: Any, u: Any, f: Any) -> None:
         _two(out, u, f, q)
     elif taps - q == 1:
         _one(out, u, f, q)
+
+
+@njit(inline="always")
+def _dot_one(q: Any, u: Any, out: Any, i: Any) -> None:
+    u = u[i:]
+    a = 0.0
+    for t in range(q.size):
+        a += q[t] * u[t]
+    out[i] += a
+
+
+@njit(inline="always")
+def _dot_three(q: Any, u: Any, out: Any, i: Any) -> None:
+    u = u[i:]
+    a, b, c = 0.0, 0.0, 0.0
+    for t in range(q.size):
+        s = q[t]
+        a += s * u[t]
+        b += s * u[t + 1]
+        c += s * u[t + 2]
+    out[i] += a
+    out[i + 1] += b
+    out[i + 2] += c
+
+
+@njit(inline="always")
+def _dot_five(q: Any, u: Any, out: Any, i: Any) -> None:
+    u = u[i:]
+    a, b, c, d, e = 0.0, 0.0, 0.0, 0.0, 0.0
+    for t in range(q.size):
+        s = q[t]
+        a += s * u[t]
+        b += s * u[t + 1]
+        c += s * u[t + 2]
+        d += s * u[t + 3]
+        e += s * u[t + 4]
+    out[i] += a
+    out[i + 1] += b
+    out[i + 2] += c
+    out[i + 3] += d
+    out[i + 4] += e
+
+
+@njit(inline="always")
+def _dot_seven(q: Any, u: Any, out: Any, i: Any) -> None:
+    u = u[i:]
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    e, g, h = 0.0, 0.0, 0.0
+    for t in range(q.size):
+        s = q[t]
+        a += s * u[t]
+        b += s * u[t + 1]
+        c += s * u[t + 2]
+        d += s * u[t + 3]
+        e += s * u[t + 4]
+        g += s * u[t + 5]
+        h += s * u[t + 6]
+    out[i] += a
+    out[i + 1] += b
+    out[i + 2] += c
+    out[i + 3] += d
+    out[i + 4] += e
+    out[i + 5] += g
+    out[i + 6] += h
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def dot_row(q: Any, u: Any, out: Any) -> None:
+    """out[i] += Σ_t q[t] u[t + i]; u (q.size + out.size − 1,) or longer.
+
+    Sums of vectors side by side: one sum alone waits for each addition to end before the next.
+    """
+    i, taps = 0, out.size
+    while taps - i >= 7:
+        _dot_seven(q, u, out, i)
+        i += 7
+    if taps - i >= 5:
+        _dot_five(q, u, out, i)
+        i += 5
+    if taps - i >= 3:
+        _dot_three(q, u, out, i)
+        i += 3
+    while i < taps:
+        _dot_one(q, u, out, i)
+        i += 1

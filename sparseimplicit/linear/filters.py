@@ -7,15 +7,16 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import NonFinite, ShapeError
+from ..kernels import assembling, stencils
 from ..kernels import filters as kernels
-from ..kernels import stencils
+from ..kernels.vectors import finite
 from .matrix_free import MatrixFree
 from .memory import available_bytes
 from .operator import Array, csr_from_parts
+from .padding import Padding
 
 Border = Literal["zero", "reflect", "periodic"]
 PADDING: Final = {"zero": "constant", "reflect": "symmetric", "periodic": "wrap"}
@@ -43,10 +44,11 @@ class FilterOperator(MatrixFree):
     data : float or array of h × w
         The diagonal d, of a data term.
     border : {"zero", "reflect", "periodic"}
-    products : int
+    products : int or None
         How many will be wanted, about. Where that pays, the stencil of (2a − 1)(2b − 1) points is
         assembled at the first product: with 8 filters of 5 × 5 products are then twice as fast,
-        with 48 of 7 × 7 five times, with one filter no faster. 1 never assembles.
+        with 48 of 7 × 7 five times, with one filter no faster. 1 never assembles. None finds out:
+        the stencil is assembled once what was made would have paid for half of it.
 
     Raises
     ------
@@ -68,7 +70,7 @@ class FilterOperator(MatrixFree):
         data: Any = 0.0,
         *,
         border: Border = "reflect",
-        products: int = 100,
+        products: int | None = 100,
     ) -> None:
         self.filters = np.ascontiguousarray(filters, dtype=np.float64)
         self.weights = np.ascontiguousarray(weights, dtype=np.float64)
@@ -88,23 +90,25 @@ class FilterOperator(MatrixFree):
                 f"the data term has shape {np.shape(data)}, the image {self.grid}.",
                 where="FilterOperator",
             ) from error
-        if not np.isfinite(self.data).all():
+        if not finite(self.data.ravel()):
             raise NonFinite("the data term holds NaN or inf.", where="FilterOperator")
         self._lock = threading.Lock()  # the scratch serves one product at a time
+        self._made = 0
+        # Whether products go by the stencil.
+        self.assembled = products is not None and self._pays(products)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy what defines the operator; stencil and scratch are made again where needed."""
         return _rebuilt, (self.filters, self.weights, self.data, self.border, self.products)
 
-    @cached_property
-    def assembled(self) -> bool:
-        """Whether products go by the stencil: it fits into memory, and saves more than it costs."""
+    def _pays(self, products: int) -> bool:
+        """Whether so many products save more than the stencil costs, and it fits into memory."""
         count, a, b = self.filters.shape
         n = self.shape[0]
         filtering = 4.0 * count * a * b * n / FILTERING
         by_stencil = 8.0 * self._points * n / STENCIL
         assembly = count * (a * b) ** 2 * n / ASSEMBLY
-        saved = (self.products - 1) * (filtering - by_stencil)
+        saved = (products - 1) * (filtering - by_stencil)
         return bool(saved > assembly and 8 * self._points * 1.2 * n < available_bytes())
 
     @property
@@ -113,19 +117,10 @@ class FilterOperator(MatrixFree):
         return int(b + (a - 1) * (2 * b - 1))
 
     @cached_property
-    def _margins(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def _padding(self) -> Padding:
         _, a, b = self.filters.shape
-        return (a // 2, a - 1 - a // 2), (b // 2, b - 1 - b // 2)
-
-    @cached_property
-    def _copied(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The pixel of which each row and column of the padded image is a copy; −1 for zero."""
-        pairs = zip(self.grid, self._margins, strict=True)
-        how: Any = {"mode": PADDING[self.border]}
-        if self.border == "zero":
-            how["constant_values"] = -1
-        rows, columns = (np.pad(np.arange(size), margin, **how) for size, margin in pairs)
-        return rows, columns
+        margins = (a // 2, a - 1 - a // 2), (b // 2, b - 1 - b // 2)
+        return Padding(self.grid, margins, PADDING[self.border])
 
     @cached_property
     def _room(self) -> tuple[Array, Array, Array, Array]:
@@ -139,15 +134,18 @@ class FilterOperator(MatrixFree):
         """The entries of H by points, folded at the border; see `kernels.filters`."""
         (h, w), (_, a, b) = self.grid, self.filters.shape
         out = np.empty((h + a - 1, self._points, w + 2 * (b - 1)))
-        stencils.assemble(stencils.products_of(self.filters), self.weights, b, out)
+        assembling.assemble(assembling.products_of(self.filters), self.weights, b, out)
         out[a // 2 : a // 2 + h, 0, b - 1 : b - 1 + w] += self.data
-        stencils.fold(out, a, b, *self._copied, self.border == "periodic")
+        stencils.fold(out, a, b, *self._padding.copies, self.border == "periodic")
         return out
 
     def multiply(self, v: Array, out: Array) -> Array:
         """out = H v for v (n,) and contiguous out (n,)."""
         image, result = np.ascontiguousarray(v).reshape(self.grid), out.reshape(self.grid)
         with self._lock:
+            if self.products is None and not self.assembled:
+                self._made += 1
+                self.assembled = self._pays(2 * self._made)
             if self.assembled:
                 self._by_stencil(image, result)
             else:
@@ -156,17 +154,11 @@ class FilterOperator(MatrixFree):
 
     def _by_filters(self, image: Array, out: Array) -> None:
         flipped, u, y, room = self._room
-        (h, w), ((up, _), (left, _)) = self.grid, self._margins
-        rows, columns = self._copied
-        window = np.s_[up : up + h, left : left + w]
-        u[window] = image
-        if self.border != "zero":
-            _spread(u, rows, columns, up, left, self.grid)
-        kernels.multiply(self.filters, flipped, self.weights, u, y, room)
-        if self.border != "zero":
-            _gather(y, rows, columns, up, left, self.grid)
+        kernels.multiply(
+            self.filters, flipped, self.weights, self._padding.spread(image, u), y, room
+        )
         np.multiply(self.data, image, out=out)
-        out += y[window]
+        out += self._padding.fold(y)
 
     @cached_property
     def _wide(self) -> Array:
@@ -188,7 +180,7 @@ class FilterOperator(MatrixFree):
         wrapped = self.border == "periodic" and (h < 2 * a - 1 or w < 2 * b - 1)
         if wrapped or not self.assembled:  # wrapped: a pixel may be its own neighbour
             out = self.data.copy()
-            kernels.diagonal(self.filters, self.weights, *self._copied, out)
+            kernels.diagonal(self.filters, self.weights, *self._padding.copies, out)
             return out.ravel()
         return self.stencil[a // 2 : a // 2 + h, 0, b - 1 : b - 1 + w].ravel()
 
@@ -248,31 +240,11 @@ def _check(filters: Array, weights: Array, border: str) -> None:
             where="FilterOperator",
             fix="choose 'zero', 'reflect' or 'periodic'.",
         )
-    if not (np.isfinite(filters).all() and np.isfinite(weights).all()):
+    if not (np.isfinite(filters).all() and finite(weights.ravel())):
         raise NonFinite("the filters or weights hold NaN or inf.", where="FilterOperator")
 
 
-def _spread(
-    u: Array, rows: NDArray[Any], columns: NDArray[Any], up: int, left: int, grid: tuple[int, int]
-) -> None:
-    """Fill the padding with copies of the pixels inside."""
-    h, w = grid
-    for j in (*range(left), *range(left + w, columns.size)):
-        u[up : up + h, j] = u[up : up + h, left + columns[j]]
-    for i in (*range(up), *range(up + h, rows.size)):
-        u[i] = u[up + rows[i]]
-
-
-def _gather(
-    y: Array, rows: NDArray[Any], columns: NDArray[Any], up: int, left: int, grid: tuple[int, int]
-) -> None:
-    """Add the padding to the pixels that it copies: the transpose of `_spread`."""
-    h, w = grid
-    for i in (*range(up), *range(up + h, rows.size)):
-        y[up + rows[i]] += y[i]
-    for j in (*range(left), *range(left + w, columns.size)):
-        y[up : up + h, left + columns[j]] += y[up : up + h, j]
-
-
-def _rebuilt(filters: Array, weights: Array, data: Array, border: Border, products: int) -> Any:
+def _rebuilt(
+    filters: Array, weights: Array, data: Array, border: Border, products: int | None
+) -> Any:
     return FilterOperator(filters, weights, data, border=border, products=products)

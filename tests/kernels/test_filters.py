@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseimplicit.kernels import filters, stencils, taps
+from sparseimplicit.kernels import assembling, filters, stencils, taps
 from tests.reference import filters as twin
 
 SIZES = [(1, 1), (3, 3), (4, 3), (2, 5)]
@@ -67,10 +67,9 @@ def test_diagonal(run, size):
 def test_stencils(size, form):
     f, w, rows, columns, exact = case(size)
     (a, b), (h, wide) = size, SHAPE
-    products = stencils.products_of(f)
-    padded = np.pad(w, ((0, 0), (0, 0), (b - 1, b - 1)))
+    products = assembling.products_of(f)
     out = np.full((h + a - 1, products.shape[1], wide + 2 * (b - 1)), np.nan)
-    forms(stencils, "assemble")[form](products, padded, a, b, out)
+    forms(assembling, "assemble")[form](*assembling.by_pairs(products, w, b), b, out)
     fold = (stencils.fold, stencils.fold, stencils.fold.py_func)[form]
     fold(out, a, b, rows, columns, False)
     x = np.random.default_rng(1).standard_normal(SHAPE)

@@ -17,6 +17,7 @@ from sparseimplicit.linear import (
     solver_named,
 )
 from sparseimplicit.linear.preconditioners import spectral
+from sparseimplicit.linear.reports import Reason
 from tests.reference import filters as twin
 
 SIZES = [(1, 1), (3, 3), (2, 2), (4, 3), (5, 2), (1, 6), (7, 7), (9, 9), (3, 8)]
@@ -94,6 +95,32 @@ def test_the_stencil_is_assembled_where_it_pays():
         filters = rng.standard_normal((count, size, size))
         h = FilterOperator(filters, np.ones((count, 20, 20)), 1.0, products=products)
         assert h.assembled == expected
+
+
+def test_products_find_out_that_the_stencil_pays():
+    rng = np.random.default_rng(0)
+    filters, weights = rng.standard_normal((48, 7, 7)), rng.uniform(1, 2, (48, 20, 21))
+    h = FilterOperator(filters, weights, 1.0, products=None)
+    exact = FilterOperator(filters, weights, 1.0, products=1)
+    x = rng.standard_normal(420)
+    changed = []
+    for _ in range(30):
+        np.testing.assert_allclose(h @ x, exact @ x, rtol=1e-11, atol=1e-9)
+        changed.append(h.assembled)
+    assert not changed[1]
+    assert changed[-1]
+
+
+def test_negative_weights():
+    """The preconditioner stays definite, and CG says that the matrix is not."""
+    rng = np.random.default_rng(6)
+    f = rng.standard_normal((4, 3, 3))
+    h = FilterOperator(f, rng.uniform(-4, 3, (4, 10, 12)), 0.5)
+    operator_ = Operator(h, Structure.POSITIVE_DEFINITE)
+    inverse = Spectral().prepare(operator_).apply(np.eye(120))
+    assert np.linalg.eigvalsh(inverse + inverse.T).min() > 0
+    report = CG(Spectral()).prepare(operator_).solve(np.ones(120), strict=False).report
+    assert report.reason is Reason.NEGATIVE_CURVATURE
 
 
 def test_a_copy_by_pickle_has_its_own_scratch():

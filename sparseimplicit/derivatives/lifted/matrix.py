@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ...kernels import incidence, lifts, stencils
+from ...kernels import assembling, incidence, lifts, stencils
 from ...linear.operator import csr_from_parts
+from ...linear.padding import Padding
 from ..programs.contract import MatrixProgram, matrix_program
 from ..programs.lists import ListKernel, blocks_of, frozen
 from ..stated.bound import BoundTerm
+from .lines import MODES
 from .products import Lifted
+from .windows import Window, common_size, images, squares, window_of
 
 Array = NDArray[np.float64]
 Arrays = Callable[[int], dict[str, Any]]
@@ -29,7 +32,9 @@ class LiftedMatrix:
         self.kernels = [
             ListKernel(
                 program.program,
-                blocks_of(term.count, None if term.lifted else term.yi, n_y),
+                blocks_of(
+                    term.count, None if term.lifted else term.yi, n_y, max(term.responses, 1)
+                ),
             )
             for term, program in zip(terms, self.programs, strict=True)
         ]
@@ -40,16 +45,18 @@ class LiftedMatrix:
 
     def _images(self) -> FilterImages | None:
         """Return the filters of the lifted terms as those of one image, where they are so."""
-        found = list(self.lifted.values())
-        shapes = {_window(t.term) for t in found}
-        if len(shapes) != 1 or None in shapes:
+        found = {t: window_of(lifted.term) for t, lifted in self.lifted.items()}
+        windows = {t: w for t, w in found.items() if w is not None}
+        first = next(iter(windows.values()), None)
+        if first is None or len(windows) < len(found) or int(np.prod(first.grid)) != self.n_y:
             return None
-        grid, window = shapes.pop() or ((), ())
-        if int(np.prod(grid)) != self.n_y or any(
-            n < 2 * a for n, a in zip(grid, window, strict=True)
-        ):
+        if any((w.grid, w.border) != (first.grid, first.border) for w in windows.values()):
             return None
-        return FilterImages(grid, window)
+        size = common_size(windows.values())
+        narrow = any(n < 2 * a for n, a in zip(first.grid, size, strict=True))
+        if first.border == "periodic" or (first.border == "inside" and narrow):
+            return None
+        return FilterImages(windows)
 
     def _listed(self) -> tuple[NDArray[Any], NDArray[Any]]:
         parts = []
@@ -85,7 +92,7 @@ class LiftedMatrix:
         values = np.zeros(self.indices.size)
         if self.images is not None:
             self.images.fill(
-                [(self.terms[t], self.programs[t], self.terms[t].filters(x), h)
+                [(t, self.terms[t], self.programs[t], self.terms[t].filters(x), h)
                  for t, h in curvatures.items()], values,
             )  # fmt: skip
         else:
@@ -102,69 +109,64 @@ class LiftedMatrix:
 
 
 class FilterImages:
-    """Filters of one window on one image: their Hessian is a stencil of (2a − 1)(2b − 1) points."""
+    """Filters of one window on one image: their Hessian is a stencil of (2a − 1)(2b − 1) points.
 
-    def __init__(self, grid: tuple[int, ...], window: tuple[int, ...]) -> None:
-        self.grid, self.window = grid, window
+    windows : of each lifted term by its number, with one grid and one border.
+    """
+
+    def __init__(self, windows: dict[int, Window]) -> None:
+        self.windows = windows
+        first = next(iter(windows.values()))
+        self.grid, self.size = first.grid, common_size(windows.values())
+        self.copies: tuple[NDArray[np.int64], ...] = ()
+        if first.border != "inside":
+            margins = [(a // 2, a - 1 - a // 2) for a in self.size]
+            self.copies = Padding(self.grid, margins, MODES[first.border]).copies
         near = [
             np.minimum(np.arange(n) + a, n) - np.maximum(np.arange(n) - a + 1, 0)
-            for n, a in zip(grid, window, strict=True)
+            for n, a in zip(self.grid, self.size, strict=True)
         ]
-        starts = np.zeros(int(np.prod(grid)) + 1, dtype=np.int64)
+        starts = np.zeros(int(np.prod(self.grid)) + 1, dtype=np.int64)
         np.cumsum(np.outer(*near).ravel(), out=starts[1:])
         dtype = np.int32 if starts[-1] < 2**31 else np.int64
         indptr, indices = starts.astype(dtype), np.empty(starts[-1], dtype=dtype)
-        (h, w), (a, b) = grid, window
-        nothing = np.zeros((h + a - 1, b + (a - 1) * (2 * b - 1), w + 2 * (b - 1)))
+        (a, b), nothing = self.size, np.zeros(self._shape)
         stencils.fill_csr(nothing, a, b, indptr, indices, np.empty(indices.size))
         self.pattern = (indptr, indices)
 
-    def fill(
-        self, terms: list[tuple[BoundTerm, MatrixProgram, Array, Array]], values: Array
-    ) -> None:
-        """Fill the values of Σ Fᵀ H_r F; a pair r ≠ s of responses is a filter of its own."""
-        (h, w), (a, b) = self.grid, self.window
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        (h, w), (a, b) = self.grid, self.size
+        return h + a - 1, b + (a - 1) * (2 * b - 1), w + 2 * (b - 1)
+
+    def fill(self, terms: list[tuple[int, BoundTerm, MatrixProgram, Array, Array]], values: Array
+    ) -> None:  # fmt: skip
+        """Fill the values of Σ Fᵀ H_r F; a pair r ≠ s of responses is a filter of its own.
+
+        terms : number, term, program, filters and curvatures.
+        """
+        a, b = self.size
         products, weights = [], []
-        for term, program, filters, curvature in terms:
-            square = _squares(term, filters, self.window)
-            for n, (r, s) in enumerate(zip(program.first, program.second, strict=True)):
-                if r > s:
-                    continue
-                own = stencils.products_of(square[r : r + 1])
+        for t, term, program, filters, curvature in terms:
+            square = squares(term, filters, self.windows[t], self.size)
+            pairs = list(zip(program.first, program.second, strict=True))
+            kept = [n for n, (r, s) in enumerate(pairs) if r <= s]
+            for n in kept:
+                r, s = pairs[n]
+                own = assembling.products_of(square[r : r + 1])
                 products.append(own if r == s else _products(square[r], square[s]))
-                image = np.zeros((h, w))
-                inner = (slice(a // 2, a // 2 + h - a + 1), slice(b // 2, b // 2 + w - b + 1))
-                image[inner] = curvature[n].reshape(h - a + 1, w - b + 1)
-                weights.append(image)
-        stencil = np.zeros((h + a - 1, b + (a - 1) * (2 * b - 1), w + 2 * (b - 1)))
+            weights.append(images(self.windows[t], curvature[kept]))
+        stencil = np.zeros(self._shape)
         if products:
-            stencils.assemble(np.concatenate(products), np.stack(weights), b, stencil)
+            assembling.assemble(np.concatenate(products), np.concatenate(weights), b, stencil)
+            if self.copies:
+                stencils.fold(stencil, a, b, *self.copies, False)
         indptr, indices = self.pattern
         stencils.fill_csr(stencil, a, b, indptr, indices, values)
 
 
-def _window(term: BoundTerm) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Return the grid and the window of a term's unknowns if it is an image's; else None."""
-    stencil = term.stencil
-    if stencil is None or len(stencil.shape) != 2 or stencil.border != "inside":
-        return None
-    if any(field for field, _ in stencil.points):
-        return None
-    return stencil.shape, tuple(high - low + 1 for low, high in stencil.reach)
-
-
-def _squares(term: BoundTerm, filters: Array, window: tuple[int, ...]) -> Array:
-    """Return the filters as arrays of the window, (R, a, b); 0 where the stencil has no point."""
-    out = np.zeros((filters.shape[0], *window))
-    assert term.stencil is not None  # noqa: S101 - of an image
-    (low, _), (left, _) = term.stencil.reach
-    for i, (_, (p, q)) in enumerate(term.stencil.points):
-        out[:, p - low, q - left] += filters[:, i]
-    return out
-
-
 def _products(f: Array, g: Array) -> Array:
-    """Return f gᵀ + g fᵀ in the order in which `stencils.products_of` has f fᵀ."""
+    """Return f gᵀ + g fᵀ in the order in which `assembling.products_of` has f fᵀ."""
     a, b = f.shape
     out = np.zeros((1, b + (a - 1) * (2 * b - 1), a, b))
     for dy in range(a):

@@ -7,8 +7,7 @@ filters that are parameters take their own part. Of directions (ẏ, Ḟ): ṙ =
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,9 @@ from ...kernels import lifts
 from ..programs.contract import Contraction
 from ..programs.threads import spread
 from ..stated.bound import BoundTerm
-from ..stated.grids import flat
+from .by_lines import PARALLEL, LineProducts
 
 Array = NDArray[np.float64]
-
-PARALLEL: Final = 500_000  # products F[r, i] y; below it threads cost as much
 
 
 class Lifted:
@@ -29,67 +26,41 @@ class Lifted:
 
     def __init__(self, term: BoundTerm) -> None:
         self.term = term
-        self.lines = term.stencil is not None and term.stencil.border == "inside"
+        self.lines = None if term.stencil is None else LineProducts(term.stencil)
 
     @property
     def learned(self) -> bool:
         """Whether the filters are parameters."""
         return self.term.lift_places is not None
 
-    @cached_property
-    def _geometry(self) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-        """First pixel of each line of elements, shifts of the unknowns, elements of a line."""
-        stencil = self.term.stencil
-        assert stencil is not None  # noqa: S101 - asked for lines alone
-        box, shape = stencil.element_box, stencil.shape
-        place = np.zeros((1,) * (len(shape) - 1), dtype=np.int64)
-        for axis, ((a, b), n) in enumerate(zip(box[:-1], shape[:-1], strict=True)):
-            form = [1] * (len(shape) - 1)
-            form[axis] = b - a
-            place = place * n + np.arange(a, b).reshape(form)
-        pixels = place.reshape(-1) * shape[-1] + box[-1][0]
-        shifts = [field * stencil.pixels + flat(shape, o) for field, o in stencil.points]
-        return pixels, np.array(shifts, dtype=np.int64), box[-1][1] - box[-1][0]
-
     def lift(self, filters: Array, u: Array) -> Array:
         """Return F u_loc of every element, (R, E)."""
+        if self.lines is not None:
+            return self.lines.lift(filters, u)
         out = np.empty((filters.shape[0], self.term.count))
-        if self.lines:
-            pixels, shifts, width = self._geometry
 
-            def share(first: int, last: int) -> None:
-                lifts.lift_lines(first, last, filters, u, pixels, shifts, width, out)
+        def share(first: int, last: int) -> None:
+            lifts.lift_list(first, last, filters, u, self.term.yi, out)
 
-            tasks = pixels.size
-        else:
-
-            def share(first: int, last: int) -> None:
-                lifts.lift_list(first, last, filters, u, self.term.yi, out)
-
-            tasks = self.term.count
         if out.size * self.term.k < PARALLEL:
-            share(0, tasks)
+            share(0, self.term.count)
         else:
-            spread(share, tasks)
+            spread(share, self.term.count)
         return out
 
     def lower(self, filters: Array, q: Array, out: Array) -> None:
         """Add Fᵀ q of every element to the unknowns."""
-        if self.lines:
-            pixels, shifts, width = self._geometry
-            lifts.lower_lines(0, pixels.size, filters, q, pixels, shifts, width, out)
+        if self.lines is not None:
+            self.lines.lower(filters, q, out)
         else:
             lifts.lower_list(filters, q, self.term.yi, out)
 
     def outer(self, q: Array, u: Array) -> Array:
         """Return Σ_e q_e u_locᵀ, (R, k)."""
-        if self.lines:
-            pixels, shifts, width = self._geometry
-            parts = np.empty((pixels.size, q.shape[0], self.term.k))
-            lifts.outer_lines(0, pixels.size, q, u, pixels, shifts, width, parts)
-        else:
-            parts = np.zeros((self.term.count // lifts.TILE + 1, q.shape[0], self.term.k))
-            lifts.outer_list(q, u, self.term.yi, parts)
+        if self.lines is not None:
+            return self.lines.outer(q, u)
+        parts = np.zeros((self.term.count // lifts.TILE + 1, q.shape[0], self.term.k))
+        lifts.outer_list(q, u, self.term.yi, parts)
         return np.asarray(parts.sum(axis=0))
 
     def arrays(
@@ -136,4 +107,4 @@ class Lifted:
             if kind == "y":
                 part = np.ascontiguousarray(q[(n + 1) * responses : (n + 2) * responses])
                 total += self.outer(part, seeds[f"d{n}"])
-        out[self.term.lift_places] += total
+        out[self.term.lift_places] += self.term.by_coefficients(total)

@@ -45,12 +45,16 @@ class Blocks:
         return int(self.bounds.size - 1)
 
 
-def blocks_of(count: int, rows: NDArray[Any] | None, n_rows: int) -> Blocks:
-    """Return blocks for elements that write into these rows; None: each has places of its own."""
-    blocks = int(np.clip(count // BLOCK, 2, 64))
-    if count < PARALLEL or rows is None:
+def blocks_of(count: int, rows: NDArray[Any] | None, n_rows: int, weight: int = 1) -> Blocks:
+    """Return blocks for elements that write into these rows; None: each has places of its own.
+
+    weight : the work of an element, in that of one of few numbers.
+    """
+    blocks = int(np.clip(count * weight // BLOCK, 2, 64))
+    alone = count * weight < PARALLEL
+    if alone or rows is None:
         bounds = _chunked(np.array([0, count]))
-        apart = 1 if count < PARALLEL else blocks
+        apart = 1 if alone else blocks
         return Blocks(count, bounds, EVERYONE, (bounds.size - 1) * np.arange(apart + 1) // apart)
     starts, order = np.empty(blocks + 2, dtype=np.int64), np.empty(count, dtype=np.int64)
     incidence.group_elements(rows, n_rows, blocks, starts, order)

@@ -108,13 +108,16 @@ class BoundTerm:
     def _lift(self, given: Any, n_x: int) -> None:
         """Keep the filters: an array, or where they stand in x."""
         self.lift_places: NDArray[np.int64] | None = None
+        self.lift_basis: Array | None = None
         self.lift: Array | None = None
         self.responses = 0
         if given is None:
             return
         if isinstance(given, Block):
             self.lift_places = given.places.reshape(given.places.shape[0], -1)
-            shape = self.lift_places.shape
+            self.lift_basis = given.basis
+            wide = self.lift_places if given.basis is None else given.basis
+            shape = (self.lift_places.shape[0], wide.shape[1])
             if int(self.lift_places.max()) >= n_x:
                 raise ShapeError(f"lift= reads x beyond n_x = {n_x}.", where=self.name)
         else:
@@ -137,10 +140,15 @@ class BoundTerm:
         return self.responses > 0
 
     def filters(self, x: Array) -> Array:
-        """Return F, (R, k)."""
+        """Return F, (R, k); x may be complex."""
         if self.lift is not None:
             return self.lift
-        return np.ascontiguousarray(x[self.lift_places])
+        found = x[self.lift_places]
+        return np.ascontiguousarray(found if self.lift_basis is None else found @ self.lift_basis)
+
+    def by_coefficients(self, by_filters: Array) -> Array:
+        """Return the derivative by the parameters of the filters from that by the filters."""
+        return by_filters if self.lift_basis is None else by_filters @ self.lift_basis.T
 
     def _rows(self, given: Any, n_y: int) -> NDArray[Any]:
         rows = index_array(given, n_y, self.name, "rows=")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import ShapeError
 
-BORDERS: Final = ("nearest", "inside", "periodic")
+BORDERS: Final = ("nearest", "inside", "periodic", "symmetric")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ class Stencil:
                 zip(self.shape, self.element_box, offset, strict=True)
             ):
                 stride //= n
-                line = np.arange(a, b) + d
-                line = line % n if self.border == "periodic" else np.clip(line, 0, n - 1)
+                line = on_grid(np.arange(a, b) + d, n, self.border)
                 form = [1] * len(self.shape)
                 form[axis] = b - a
                 place = place + (stride * line).astype(dtype).reshape(form)
@@ -90,8 +89,7 @@ class Stencil:
         for k, (field, offset) in enumerate(self.points):
             place = np.zeros(elements.size, dtype=np.int64)
             for n, (a, _), here, d in zip(self.shape, self.element_box, pixel, offset, strict=True):
-                line = here + (a + d)
-                line = line % n if self.border == "periodic" else np.clip(line, 0, n - 1)
+                line = on_grid(here + (a + d), n, self.border)
                 place = place * n + line
             out[:, k] = place + field * self.pixels
         return out
@@ -128,9 +126,10 @@ def stencil(
     field : int
         Of a state of several fields, stacked (fields, *shape): which. Stencils of several fields
         are joined by ``+``.
-    border : {"nearest", "inside", "periodic"}
+    border : {"nearest", "inside", "periodic", "symmetric"}
         Beyond the border stands the nearest pixel, so that differences vanish there; or only
-        pixels whose offsets all lie on the grid are elements; or the grid is closed.
+        pixels whose offsets all lie on the grid are elements; or the grid is closed; or beyond the
+        border stands the mirrored image, … u₁ u₀ | u₀ u₁ …, as often as offsets need it.
 
     Raises
     ------
@@ -158,13 +157,44 @@ def stencil(
     return made
 
 
-def patches(shape: Sequence[int], size: Sequence[int], field: int = 0) -> Stencil:
-    """Return all patches of this size that fit into the grid, pixel by pixel and row by row."""
+def patches(
+    shape: Sequence[int], size: Sequence[int], field: int = 0, border: str = "inside"
+) -> Stencil:
+    """Return the patches of this size, pixel by pixel and row by row.
+
+    Parameters
+    ----------
+    shape, size : tuples of 1 to 3 numbers
+    field : int
+        As for `stencil`.
+    border : {"inside", "symmetric", "periodic", "nearest"}
+        Inside: all patches that fit into the grid. Else one patch a pixel, of any size, which
+        begins ⌊size/2⌋ pixels before it, as `linear.FilterOperator` has it; see `stencil`.
+
+    Raises
+    ------
+    ShapeError
+    """
     shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
     size = tuple(int(n) for n in np.atleast_1d(np.asarray(size)))
-    if len(size) != len(shape) or any(not 1 <= b <= n for b, n in zip(size, shape, strict=True)):
+    inside = border == "inside"
+    fits = len(size) == len(shape) and all(
+        b >= 1 and (b <= n or not inside) for b, n in zip(size, shape, strict=True)
+    )
+    if not fits:
         raise ShapeError(f"patches {size} do not fit into a grid {shape}.", where="patches")
-    return stencil(shape, list(itertools.product(*map(range, size))), field, "inside")
+    ranges = [range(b) if inside else range(-(b // 2), b - b // 2) for b in size]
+    return stencil(shape, list(itertools.product(*ranges)), field, border)
+
+
+def on_grid(place: NDArray[Any], n: int, border: str) -> NDArray[Any]:
+    """Return where on a line of n pixels these places stand, which may lie beyond its ends."""
+    if border == "periodic":
+        return place % n
+    if border == "symmetric":  # … u₁ u₀ | u₀ u₁ … u₋₁ | u₋₁ …, of period 2n
+        place = place % (2 * n)
+        return np.where(place < n, place, 2 * n - 1 - place)
+    return np.clip(place, 0, n - 1)
 
 
 def lines_of(shape: tuple[int, ...], outer: tuple[int, ...]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ShapeError, StructureError
+from ...errors import NonFinite, ShapeError, StructureError
 from .grids import Stencil
 
 
@@ -26,17 +26,40 @@ class Shared:
         return np.arange(self.first, self.first + self.m)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
-    """Entries of x that form an array: the filters of a lift that is learned."""
+    """Entries of x that form an array: the filters of a lift that is learned.
+
+    basis : array (m, k), optional
+        Then the entries are coefficients P (N, m), and the filters P @ basis. Made by
+        ``si.parameters(first, (N, m)) @ basis``.
+    """
 
     first: int
     shape: tuple[int, ...]
+    basis: NDArray[np.float64] | None = None
 
     @property
     def places(self) -> NDArray[np.int64]:
         """Where they stand in x, in the shape of the block."""
         return self.first + np.arange(int(np.prod(self.shape))).reshape(self.shape)
+
+    def __matmul__(self, basis: Any) -> Block:
+        """Return the combinations of the rows of a constant basis (m, k) or (m, a, b)."""
+        array = np.asarray(basis)
+        width = int(np.prod(self.shape[1:])) if self.basis is None else self.basis.shape[1]
+        if array.dtype.kind not in "fiub" or array.ndim < 2 or array.shape[0] != width:
+            raise ShapeError(
+                f"a basis of {width} rows of real numbers is needed, got {array.dtype} of shape "
+                f"{array.shape}.",
+                where="parameters @ basis",
+                fix="give one row for each coefficient of a filter.",
+            )
+        rows = np.ascontiguousarray(array.reshape(width, -1), dtype=np.float64)
+        if not np.isfinite(rows).all():
+            raise NonFinite("the basis holds NaN or inf.", where="parameters @ basis")
+        whole = rows if self.basis is None else self.basis @ rows
+        return Block(self.first, self.shape, whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +97,8 @@ def term(
         Data of each element; φ sees shape (q,) or (…).
     lift : array, shape (R, k), or `parameters`, optional
         φ becomes a function of ``r = F y[Y_e]``, of shape (R,): for terms of many unknowns, which
-        are then never written out. Filters given by `parameters` are part of x.
+        are then never written out. Filters given by `parameters` are part of x, and given by
+        ``parameters(first, (R, m)) @ basis`` combinations of the rows of a constant basis (m, k).
     name : str, optional
         For messages and tables. Default: "term 0", "term 1", ….
 

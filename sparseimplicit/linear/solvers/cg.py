@@ -30,8 +30,8 @@ class CG(Solver):
     -----
     Curvature pᵀA p ≤ 0 ends the run and is reported: the matrix is not positive definite. The
     iterate so far is kept; if there is none, the preconditioned residual, a direction of descent.
-    A diagonal entry ≤ 0 is refused at once. Cost an iteration and column: one product with A and
-    M⁻¹, 10 n operations. Source: Hestenes and Stiefel 1952; Saad 2003, alg. 9.1.
+    A diagonal entry ≤ 0 of an assembled matrix is refused at once. Cost an iteration and column:
+    one product with A and M⁻¹, 10 n operations. Source: Hestenes and Stiefel 1952; Saad 2003, 9.1.
     """
 
     name: ClassVar[str] = "cg"
@@ -65,6 +65,7 @@ class CG(Solver):
         return self.name if self.preconditioner is None else f"cg+{self.preconditioner.name}"
 
     def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
-        refuse_indefinite_diagonal(operator, f"solver '{self.label}', prepare")
+        if operator.entries is not None:  # of products alone the curvature finds it out
+            refuse_indefinite_diagonal(operator, f"solver '{self.label}', prepare")
         preconditioner = prepared(self.preconditioner, operator, analysis)
         return ConjugateGradients(operator, preconditioner, self.max_iterations, self.foresight)

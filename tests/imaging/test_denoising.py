@@ -1,0 +1,110 @@
+"""One image by one model: scaled to its noise, and doubts about the state told."""
+
+import numpy as np
+import pytest
+
+import sparseimplicit as si
+from sparseimplicit.errors import ShapeError
+from sparseimplicit.imaging import (
+    FieldsOfExperts,
+    Observation,
+    TotalVariation,
+    add_noise,
+    denoise,
+    psnr,
+    ssim,
+)
+from sparseimplicit.imaging.curvature import smallest_ritz_value
+
+
+def picture(shape=(40, 44)):
+    i, j = np.indices(shape)
+    clean = 70.0 + 80.0 * ((i // 12 + j // 14) % 2)
+    return clean, add_noise(clean, 25.0, 0)
+
+
+def test_noise_goes_and_the_image_stays():
+    clean, noisy = picture()
+    for model in (TotalVariation(), FieldsOfExperts(3, 8, "charbonnier"), FieldsOfExperts(5, 24)):
+        found = denoise(noisy, model)
+        assert psnr(found.image, clean) > psnr(noisy, clean) + 4, model
+        assert found.solved.report.converged
+
+
+def test_another_noise_level_is_another_scale():
+    _, noisy = picture()
+    model = TotalVariation()
+    half = denoise(noisy, model, sigma=12.5, rtol=1e-10)
+    double = denoise(2.0 * noisy, model, sigma=25.0, rtol=1e-10)
+    np.testing.assert_allclose(half.image, double.image / 2.0, atol=1e-7)
+    assert half.scale == 2.0
+    twice = denoise(noisy, model, sigma=25.0, model_sigma=50.0, rtol=1e-10)
+    np.testing.assert_allclose(twice.image, half.image, atol=1e-7)
+    with pytest.raises(ShapeError, match="sigma is 0"):
+        denoise(noisy, model, sigma=0.0)
+
+
+def test_progress_sees_the_gradient_fall():
+    _, noisy = picture()
+    sizes = []
+    found = denoise(noisy, TotalVariation(), progress=sizes.append)
+    assert len(sizes) > 3
+    assert sizes[-1] == pytest.approx(found.solved.report.residual)
+    assert sizes[-1] < 1e-2 * sizes[0]
+
+
+def test_the_smallest_ritz_value():
+    d = np.concatenate([[-0.3], np.linspace(1.0, 5.0, 199)])
+    assert smallest_ritz_value(si.linear.Operator(np.diag(d))) == pytest.approx(-0.3, abs=1e-8)
+    one = si.linear.Operator(np.array([[4.0]]))
+    assert smallest_ritz_value(one) == pytest.approx(4.0)
+    few = smallest_ritz_value(si.linear.Operator(np.diag(d)), steps=3)
+    assert -0.3 <= few <= 5.0
+
+
+def test_a_convex_model_is_not_doubted():
+    _, noisy = picture()
+    found = denoise(noisy, TotalVariation())
+    assert found.smallest_curvature is None
+    assert found.warnings == ()
+
+
+def test_the_curvature_of_a_model_that_is_not_convex_is_told():
+    _, noisy = picture((8, 9))
+    model = FieldsOfExperts(3, 8, "log")
+    found = denoise(noisy, model, rtol=1e-9)
+    x, y = found.solved.x, found.solved.y
+    dense = np.linalg.eigvalsh(model.problem(Observation(noisy)).hessian(x, y) @ np.eye(y.size))
+    assert dense[0] - 1e-9 <= found.smallest_curvature <= dense[0] + 1e-3 * dense[-1]
+
+
+@pytest.mark.parametrize(("value", "words"), [(-0.2, "saddle"), (1e-3, "nearly singular")])
+def test_a_loose_state_is_told(monkeypatch, value, words):
+    monkeypatch.setattr("sparseimplicit.imaging.denoising.smallest_ritz_value", lambda _: value)
+    _, noisy = picture((16, 16))
+    (warning,) = denoise(noisy, FieldsOfExperts(3, 4)).warnings
+    assert words in warning
+    assert f"{value:.2g}" in warning
+
+
+def test_structural_similarity():
+    clean, noisy = picture()
+    assert ssim(clean, clean) == pytest.approx(1.0)
+    assert 0.0 < ssim(noisy, clean) < 0.9
+    with pytest.raises(ShapeError, match="11 × 11"):
+        ssim(clean[:10], clean[:10])
+    with pytest.raises(ShapeError, match="cannot be compared"):
+        ssim(clean, clean[:20])
+
+
+def test_structural_similarity_by_its_formula():
+    """Wang et al. 2004, equation 13, by Gaussian moments."""
+    from scipy.ndimage import gaussian_filter
+
+    a, b = picture()
+    mean = lambda u: gaussian_filter(u, 1.5, truncate=3.5)
+    p, q = mean(a), mean(b)
+    saa, sbb, sab = mean(a * a) - p * p, mean(b * b) - q * q, mean(a * b) - p * q
+    c, d = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    value = (2 * p * q + c) * (2 * sab + d) / ((p**2 + q**2 + c) * (saa + sbb + d))
+    assert ssim(a, b) == pytest.approx(value[5:-5, 5:-5].mean(), abs=1e-10)
