@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Share = Callable[[int, int], None]
 
-PARALLEL: Final = 1_500_000  # products F[r, i] y; below it threads cost as much
+PARALLEL: Final = 20_000_000  # products F[r, i] y; below it threads cost as much
 TALL: Final = 8  # pairs of lines that one task of the transpose computes
 GROUPS: Final = 64  # of lines of elements, whose sums by filters are taken apart
 
