@@ -25,7 +25,8 @@ Ints = NDArray[np.int64]
 def assemble(products: Floats, weights: Floats, width: int, out: Floats) -> None:
     """out = the stencil of the padded image, not folded; see `products_of`; weights (K, h, w)."""
     run = _assemble_parallel if out.size >= PARALLEL_SIZE else _assemble
-    run(*by_pairs(products, weights, width), width, out)
+    c, points, starts, places, padded, sizes = by_pairs(products, weights, width)
+    run(c, points, starts, places, padded, sizes, width, out)
 
 
 def products_of(filters: Floats) -> Floats:

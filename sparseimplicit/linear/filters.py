@@ -136,7 +136,8 @@ class FilterOperator(MatrixFree):
         out = np.empty((h + a - 1, self._points, w + 2 * (b - 1)))
         assembling.assemble(assembling.products_of(self.filters), self.weights, b, out)
         out[a // 2 : a // 2 + h, 0, b - 1 : b - 1 + w] += self.data
-        stencils.fold(out, a, b, *self._padding.copies, self.border == "periodic")
+        rows, columns = self._padding.copies
+        stencils.fold(out, a, b, rows, columns, self.border == "periodic")
         return out
 
     def multiply(self, v: Array, out: Array) -> Array:
@@ -180,7 +181,8 @@ class FilterOperator(MatrixFree):
         wrapped = self.border == "periodic" and (h < 2 * a - 1 or w < 2 * b - 1)
         if wrapped or not self.assembled:  # wrapped: a pixel may be its own neighbour
             out = self.data.copy()
-            kernels.diagonal(self.filters, self.weights, *self._padding.copies, out)
+            rows, columns = self._padding.copies
+            kernels.diagonal(self.filters, self.weights, rows, columns, out)
             return out.ravel()
         return self.stencil[a // 2 : a // 2 + h, 0, b - 1 : b - 1 + w].ravel()
 

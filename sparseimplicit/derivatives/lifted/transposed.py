@@ -64,7 +64,7 @@ class Transposed:
         if self._taps == filters.shape[1]:
             sums[:, self._which] = filters
         else:  # an offset is named twice
-            np.add.at(sums, (slice(None), self._which), filters)
+            np.add.at(sums.T, self._which, filters.T)
         return np.asarray(sums.reshape(-1)[self._take])
 
     def edges(self, q: Array) -> Array:

@@ -193,8 +193,8 @@ def on_grid(place: NDArray[Any], n: int, border: str) -> NDArray[Any]:
         return place % n
     if border == "symmetric":  # … u₁ u₀ | u₀ u₁ … u₋₁ | u₋₁ …, of period 2n
         place = place % (2 * n)
-        return np.where(place < n, place, 2 * n - 1 - place)
-    return np.clip(place, 0, n - 1)
+        return np.asarray(np.where(place < n, place, 2 * n - 1 - place))
+    return np.asarray(np.clip(place, 0, n - 1))
 
 
 def lines_of(shape: tuple[int, ...], outer: tuple[int, ...]) -> int:

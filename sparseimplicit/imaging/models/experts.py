@@ -134,7 +134,7 @@ class FieldsOfExperts(Model):
         square, inverse = float(self.scale) ** 2, 1.0 / float(self.scale)
         rho, nu, count = self.penalty, float(self.freedom), self.count
 
-        def local(r: Any, x: Any, c: Any) -> Any:
+        def local(r: Any, x: Any, _c: Any) -> Any:
             return square * sum(np.exp(x[k]) * rho(inverse * r[k], nu) for k in range(count))
 
         basis = cosine_filters(self.size)
