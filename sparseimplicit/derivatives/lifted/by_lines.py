@@ -14,7 +14,7 @@ from ...kernels import lifts, tiles
 from ..programs.lists import frozen
 from ..programs.threads import spread
 from ..stated.grids import Stencil
-from .lines import Lines
+from .lines import Lines, responses_room
 from .transposed import Transposed
 
 Array = NDArray[np.float64]
@@ -39,7 +39,7 @@ class LineProducts:
     def lift(self, filters: Array, u: Array) -> Array:
         """Return F u_loc of every element, (R, E)."""
         lines = self.lines
-        out = np.empty((filters.shape[0], lines.elements))
+        out = responses_room(filters.shape[0], lines.elements)
         paired = np.zeros((-(-filters.shape[0] // 2), 2, lines.shifts.size))
         paired.reshape(-1, lines.shifts.size)[: filters.shape[0]] = filters
         pairs, v = np.ascontiguousarray(paired.swapaxes(1, 2)), lines.padded(u)
@@ -83,7 +83,7 @@ class LineProducts:
 
         def share(first: int, last: int) -> None:
             lifts.outer_lines(
-                first, last, flat, lines.elements, v, lines.pixels, lines.shifts, runs, ordered,
+                first, last, flat, q.shape[1], v, lines.pixels, lines.shifts, runs, ordered,
                 lines.width, group, parts,
             )  # fmt: skip
 
