@@ -76,6 +76,9 @@ class ImplicitFunction:
         What a step of Newton's, a tangent, an adjoint is where A is singular, see `linear.solve`;
         the reports say where it was. With ``"min_norm"`` a Krylov method's answers are believed
         once a factorization has shown that A has no null vectors.
+    reuse : bool
+        Whether Newton steps may go on with an older preparation where *measured times* say that it
+        pays; False gives the same bits in every run. See `linear.Sequence`.
 
     Examples
     --------
@@ -98,6 +101,7 @@ class ImplicitFunction:
         *,
         max_iterations: int = 100,
         on_singular: str = "raise",
+        reuse: bool = True,
     ) -> None:
         check_policy(on_singular, where="ImplicitFunction")
         self.problem: Final = problem
@@ -105,6 +109,7 @@ class ImplicitFunction:
         self.forward: Final = forward
         self.max_iterations: Final = max_iterations
         self.on_singular: Final = on_singular
+        self.reuse: Final = reuse
         self._conditions: Final = conditions_of(problem)
 
     def solve(
@@ -160,6 +165,7 @@ class ImplicitFunction:
                     rtol=rtol,
                     max_iterations=self.max_iterations,
                     on_singular=self.on_singular,
+                    reuse=self.reuse,
                 )
         except SparseImplicitError as error:
             raise error.at("ImplicitFunction.solve") from error.__cause__

@@ -95,6 +95,7 @@ def solve_newton(
     rtol: float,
     max_iterations: int = 100,
     on_singular: str = "raise",
+    reuse: bool = True,
 ) -> NewtonResult:
     """Find y with ``‖c(x, y)‖ ≤ rtol ‖A y‖``.
 
@@ -112,6 +113,8 @@ def solve_newton(
     max_iterations : int
     on_singular : str
         What a step is where A is singular, see `linear.solve`; once it is, it is taken to stay so.
+    reuse : bool
+        Whether steps may go on with an older preparation where measured times say that it pays.
 
     Raises
     ------
@@ -126,7 +129,7 @@ def solve_newton(
     which needs no difference of two nearly equal objectives.
     """
     return _Newton(
-        conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular
+        conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular, reuse
     ).run()
 
 
@@ -143,6 +146,7 @@ class _Newton:
         rtol: float,
         max_iterations: int,
         on_singular: str,
+        reuse: bool,
     ) -> None:
         self.conditions = conditions
         self.x, self.y = x, y0
@@ -151,6 +155,7 @@ class _Newton:
         self.rtol = rtol
         self.max_iterations = max_iterations
         self.on_singular = on_singular
+        self.reuse = reuse
         self.sequence: Sequence | None = None
         self.descends = (
             conditions.minimization and conditions.structure is Structure.POSITIVE_DEFINITE
@@ -214,6 +219,7 @@ class _Newton:
                 selection.solver,
                 because=selection.because,
                 analysis=selection.analysis if self.analysis is None else self.analysis,
+                reuse=self.reuse,
             )
         return self.sequence
 

@@ -4,7 +4,7 @@
     python scripts/bench/experts.py --sizes 512 --filters 48x7 --repeat 3
     python scripts/bench/experts.py --image photo.png    a crop of the image given
 
-g = ½‖u − f‖² + Σ_k exp(w_k) Σ log(1 + ½ (F_k u)²) on grey levels with noise of 25, mirrored borders;
+g = ½‖u − f‖² + Σ_k exp(w_k) Σ log(1 + ½ (F_k u)²) on grey levels, noise of 25, mirrored borders;
 cosine filters without the constant one, over --scale grey levels. Forward solve from the noisy
 image to --rtol, then the gradient of ½‖u − truth‖². "warm" is the same after a step that changes
 all parameters by about 1 %, started at the solution before it. Medians of --repeat runs.

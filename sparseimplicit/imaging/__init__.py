@@ -18,23 +18,22 @@ from .models import (
 )
 from .observation import Observation
 from .similarity import ssim
-from .training import Learned, Score, learn, squared_error
+from .training import Trained, Training, squared_error, train
 
 __all__ = [
     "Denoised",
     "FieldsOfExperts",
     "GeneralizedVariation",
     "HuberVariation",
-    "Learned",
     "Model",
     "Observation",
     "SavedModel",
-    "Score",
     "TotalVariation",
+    "Trained",
+    "Training",
     "add_noise",
     "available_models",
     "denoise",
-    "learn",
     "model_named",
     "model_path",
     "psnr",
@@ -43,5 +42,6 @@ __all__ = [
     "squared_error",
     "ssim",
     "total_variation",
+    "train",
     "write_model",
 ]

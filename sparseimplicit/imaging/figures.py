@@ -32,7 +32,7 @@ def comparison(name: str, noisy: Array, denoised: Array, truth: Array | None = N
         panels.append((truth, "truth"))
     difference = noisy - denoised if truth is None else denoised - truth
     window, reach = detail(target), float(np.percentile(np.abs(difference), 99.5)) + 1e-12
-    sheet = _sheet(3.4 * (len(panels) + 1), 3.6)
+    sheet = new_sheet(3.4 * (len(panels) + 1), 3.6)
     axes = sheet.subplots(1, len(panels) + 1)
     for one, (image, title) in zip(axes, panels, strict=False):
         one.imshow(image[window], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -44,7 +44,7 @@ def comparison(name: str, noisy: Array, denoised: Array, truth: Array | None = N
     sheet.colorbar(shown, ax=axes[-1], shrink=0.7)
     for one in axes:
         one.set_axis_off()
-    return _png(sheet)
+    return as_png(sheet)
 
 
 def filter_mosaic(
@@ -56,7 +56,7 @@ def filter_mosaic(
     """
     order = np.argsort(-weights)
     rows = -(-len(bank) // COLUMNS)
-    sheet = _sheet(8.0, 0.95 * rows + 2.6)
+    sheet = new_sheet(8.0, 0.95 * rows + 2.6)
     upper, lower = sheet.subfigures(2, 1, height_ratios=[0.95 * rows, 2.4])
     cells = np.atleast_2d(upper.subplots(rows, COLUMNS, squeeze=False))
     for cell in cells.ravel():
@@ -74,12 +74,12 @@ def filter_mosaic(
     axes.set_title("potentials times weights; above: weight · norm of each filter", fontsize=7)
     axes.tick_params(labelsize=6)
     axes.grid(alpha=0.3)
-    return _png(sheet)
+    return as_png(sheet)
 
 
 def weight_map(log_weight: Array, image: Array | None = None) -> bytes:
     """Draw a map of weights exp(θ), (h, w), beside its image if there is one."""
-    sheet = _sheet(8.4 if image is not None else 4.6, 3.8)
+    sheet = new_sheet(8.4 if image is not None else 4.6, 3.8)
     axes = np.atleast_1d(sheet.subplots(1, 1 if image is None else 2))
     if image is not None:
         axes[0].imshow(image, cmap="gray", vmin=0, vmax=255)
@@ -89,12 +89,12 @@ def weight_map(log_weight: Array, image: Array | None = None) -> bytes:
     sheet.colorbar(shown, ax=axes[-1], shrink=0.8)
     axes[-1].set_title("weight exp(θ)", fontsize=8)
     axes[-1].set_axis_off()
-    return _png(sheet)
+    return as_png(sheet)
 
 
 def objective_curve(values: Sequence[float], validation: Sequence[float] | None = None) -> bytes:
     """Draw the objective by evaluation, with the best so far; and PSNR on held-out images."""
-    sheet = _sheet(5.6, 3.4)
+    sheet = new_sheet(5.6, 3.4)
     axes = sheet.subplots()
     found = np.asarray(values, dtype=np.float64)
     axes.plot(found, "o", color="0.7", markersize=3, label="evaluation")
@@ -112,7 +112,7 @@ def objective_curve(values: Sequence[float], validation: Sequence[float] | None 
         other.plot(places, validation, "s-", color="C1", markersize=3)
         other.set_ylabel("PSNR held out / dB", fontsize=8, color="C1")
         other.tick_params(labelsize=7)
-    return _png(sheet)
+    return as_png(sheet)
 
 
 def model_figure(saved: SavedModel, image: Array | None = None) -> bytes | None:
@@ -148,7 +148,8 @@ def _decibel(image: Array, truth: Array | None) -> str:
     return "" if truth is None else f", {psnr(image, truth):.2f} dB"
 
 
-def _sheet(width: float, height: float) -> Any:
+def new_sheet(width: float, height: float) -> Any:
+    """Return an empty figure, of inches."""
     drawing = require("matplotlib.figure", extra="plot", purpose="drawing figures")
     canvas = require("matplotlib.backends.backend_agg", extra="plot", purpose="drawing figures")
     sheet = drawing.Figure(figsize=(width, height), layout="constrained")
@@ -156,7 +157,8 @@ def _sheet(width: float, height: float) -> Any:
     return sheet
 
 
-def _png(sheet: Any) -> bytes:
+def as_png(sheet: Any) -> bytes:
+    """Return a figure as the bytes of a file."""
     held = io.BytesIO()
     sheet.savefig(held, format="png", dpi=120)
     return held.getvalue()

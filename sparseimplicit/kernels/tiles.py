@@ -1,4 +1,4 @@
-"""Sums of shifted rows, a tile of them in registers: Σ_t c[t, r] u[place[t] + j] for rows r, lanes j.
+"""Sums of shifted rows, a tile of them in registers: Σ_t c[t, r] u[place[t] + j].
 
 This is what correlations, their transposes and derivatives are made of. LLVM keeps no tile of sums
 in registers, and loads and stores each sum for every few products: here the vectors are written

@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import NonFinite, ShapeError
-from ..kernels import filters as kernels
 from ..kernels import assembling, stencils
+from ..kernels import filters as kernels
 from ..kernels.vectors import finite
 from .matrix_free import MatrixFree
 from .memory import available_bytes

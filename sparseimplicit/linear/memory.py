@@ -43,22 +43,30 @@ def _cgroups() -> int | None:
 
 def _groups() -> Iterator[tuple[Path, str, str]]:
     """Yield the folders of this process's memory groups, from its own up to the root."""
+    for folder, version in control_groups("memory"):
+        files = ("memory.max", "memory.current")
+        if version == 1:
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        yield folder, *files
+
+
+def control_groups(controller: str) -> Iterator[tuple[Path, int]]:
+    """Yield the folders of the groups that limit this process, from its own up to the root.
+
+    Each with the version of control groups that it belongs to, 2 or 1.
+    """
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
     except OSError:
         lines = ["0::/"]
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            root, files = Path("/sys/fs/cgroup"), ("memory.max", "memory.current")
-        elif "memory" in controllers.split(","):
-            root = Path("/sys/fs/cgroup/memory")
-            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        else:
+        if controllers and controller not in controllers.split(","):
             continue
+        root = Path("/sys/fs/cgroup") / controller if controllers else Path("/sys/fs/cgroup")
         folder = root / path.lstrip("/")
         while True:
-            yield folder, *files
+            yield folder, 1 if controllers else 2
             if folder == root or root not in folder.parents:
                 break
             folder = folder.parent

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import scipy.optimize
 
 from ..conditions import parameter_vector
 from ..errors import ConfigError, ShapeError
@@ -17,9 +16,8 @@ from ..hypergradient import Loss, hypergradient
 from ..implicit import ImplicitFunction, SolvedState, Start
 from ..linear.operator import Array
 from .checkpoint import Checkpoint, Record
+from .descent import Stopped, descend, limits_of
 from .history import Evaluation, Work
-
-MEMORY: Final = 10  # pairs kept by L-BFGS-B
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def minimize(
         )
     x = parameter_vector(x0, "x0")
     run = _Run(losses, implicits, guesses, gradient_rtol, checkpoint, callback)
-    limits = _bounds(bounds, x)
+    limits = limits_of(bounds, x)
     if limits is not None:
         x = np.clip(x, limits.lb, limits.ub)
     return run.minimize(x, limits, stop_rtol, max_iterations, several)
@@ -147,48 +145,25 @@ class _Run:
     def minimize(
         self, x: Array, bounds: Any, stop_rtol: float, max_iterations: int, several: bool
     ) -> MinimizeResult:
-        value, gradient = self.evaluate(x)
-        # L-BFGS-B's tests are absolute: scaled by the first loss and gradient they are relative.
-        # The loss scale keeps its first step, of length 1 in x, what it is.
-        scale = abs(value) or 1.0
-        first = _projected(x, gradient / scale, bounds)
-        known = {x.tobytes(): (value, gradient)}
-
-        def scaled(z: Array) -> tuple[float, Array]:
-            if z.tobytes() in known:
-                value, gradient = known.pop(z.tobytes())
-                return value / scale, gradient / scale
-            value, gradient = self.evaluate(z.copy())
-            # L-BFGS-B looks at accepted points only, and near the solution accepts by differences
-            # of losses that are as small as the solver's tolerance.
-            if _projected(z, gradient / scale, bounds) <= stop_rtol * first and self.ties(value):
-                self.best = (value, z.copy())
-                raise _Stopped("the projected gradient fell to stop_rtol of its first", True)
-            return value / scale, gradient / scale
-
-        message, converged = "the projected gradient is zero at the start", True
-        if first > 0:
-            try:
-                result = scipy.optimize.minimize(
-                    scaled, x, jac=True, method="L-BFGS-B", bounds=bounds,
-                    options={"gtol": stop_rtol * first, "ftol": 1e-12, "maxcor": MEMORY,
-                             "maxiter": max_iterations, "maxfun": 10 * max_iterations},
-                )  # fmt: skip
-                message, converged = str(result.message).lower(), bool(result.success)
-            except _Stopped as stop:
-                message, converged = stop.args
+        descent = descend(
+            self.evaluate, x, bounds, settles=self.settles, stop_rtol=stop_rtol,
+            max_iterations=max_iterations,
+        )  # fmt: skip
         assert self.best is not None  # noqa: S101 - the first evaluation set it
         best_value, best_x = self.best
         solved = tuple(self.solve(best_x))
         return MinimizeResult(
             best_x, best_value, solved if several else solved[0], tuple(self.history),
-            tuple(self.work), converged, message,
+            tuple(self.work), descent.converged, descent.message,
         )  # fmt: skip
 
-    def ties(self, value: float) -> bool:
-        """Tell whether a loss is the best, or differs from it by no more than its accuracy."""
+    def settles(self, value: float, x: Array) -> bool:
+        """Take a point for the best if its loss is, or differs by no more than its accuracy."""
         assert self.best is not None  # noqa: S101 - the first evaluation set it
-        return value <= self.best[0] + self.rtol * abs(self.best[0])
+        if value > self.best[0] + self.rtol * abs(self.best[0]):
+            return False
+        self.best = (value, x)
+        return True
 
     def solve(self, x: Array) -> list[SolvedState]:
         return [
@@ -209,7 +184,7 @@ class _Run:
             try:
                 self.callback(evaluation)
             except StopIteration as stop:
-                raise _Stopped("the callback asked to stop", False) from stop
+                raise Stopped("the callback asked to stop", False) from stop
         return evaluation.value, gradient
 
     def replayed(self, index: int, x: Array) -> tuple[Evaluation, Array]:
@@ -258,32 +233,3 @@ def _evaluation(
     return Evaluation(
         evaluation=index, x_mean=float(x.mean()), value=value, gradient_norm=norm, work=work
     )
-
-
-class _Stopped(Exception):
-    """Ends scipy's loop, with a message and whether it converged."""
-
-
-def _bounds(bounds: Any, x: Array) -> scipy.optimize.Bounds | None:
-    if bounds is None or isinstance(bounds, scipy.optimize.Bounds):
-        return bounds
-    pairs = np.array(
-        [[-np.inf if low is None else low, np.inf if high is None else high]
-         for low, high in (bounds if np.ndim(bounds[0]) else [bounds])],
-        dtype=np.float64,
-    )  # fmt: skip
-    if len(pairs) not in (1, x.size) or not (pairs[:, 0] <= pairs[:, 1]).all():
-        raise ShapeError(
-            f"{len(pairs)} bounds for {x.size} parameters, or a lower bound above its upper.",
-            where="minimize",
-            fix="give one pair (low, high) for all, or one for each parameter.",
-        )
-    return scipy.optimize.Bounds(*np.broadcast_to(pairs, (x.size, 2)).T)
-
-
-def _projected(x: Array, gradient: Array, bounds: scipy.optimize.Bounds | None) -> float:
-    step = -gradient
-    if bounds is not None:
-        with np.errstate(over="ignore"):
-            step = np.clip(x + step, bounds.lb, bounds.ub) - x
-    return float(np.max(np.abs(step), initial=0.0))

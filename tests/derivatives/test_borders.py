@@ -218,7 +218,9 @@ def test_what_is_no_operator_of_filters_is_said():
         return r[0] ** 2 + r[1] ** 2
 
     refused([terms.term(lambda r, x, c: np.sqrt(1 + r @ r), y=y, lift=f)], "couples its responses")
-    smooth = terms.term(lambda y, x, c: (y[1] - y[0]) ** 4, y=terms.stencil(shape, [(0, 0), (0, 1)]))
+    smooth = terms.term(
+        lambda y, x, c: (y[1] - y[0]) ** 4, y=terms.stencil(shape, [(0, 0), (0, 1)])
+    )
     refused([smooth, terms.term(both, y=y, lift=f)], "couples its unknowns")
     refused([terms.term(both, y=y.indices(), lift=f)], "patches of a single image")
     nearest = terms.patches(shape, (3, 3), border="nearest")

@@ -179,7 +179,7 @@ def patches(
     size = tuple(int(n) for n in np.atleast_1d(np.asarray(size)))
     inside = border == "inside"
     fits = len(size) == len(shape) and all(
-        1 <= b and (b <= n or not inside) for b, n in zip(size, shape, strict=True)
+        b >= 1 and (b <= n or not inside) for b, n in zip(size, shape, strict=True)
     )
     if not fits:
         raise ShapeError(f"patches {size} do not fit into a grid {shape}.", where="patches")

@@ -78,9 +78,7 @@ def eigenvalues(h: FilterOperator, scale: Array) -> Array:
     power = np.abs(fft.rfft2(h.filters, s=sizes)) ** 2
     pairs = fft.irfft2(np.einsum("k,kij->ij", averages, power), s=sizes)
     far = [fft.fftfreq(n, 1 / n) for n in sizes]
-    rows, columns = (
-        np.outer(_angles(n, h.border), d) for n, d in zip(h.grid, far, strict=True)
-    )
+    rows, columns = (np.outer(_angles(n, h.border), d) for n, d in zip(h.grid, far, strict=True))
     if h.border == "periodic":
         columns = columns[: h.grid[1] // 2 + 1]
     total = data + _product(np.cos(rows), pairs, np.cos(columns))
@@ -107,7 +105,7 @@ class _Spectral(PreparedPreconditioner):
         self._scale = scale.astype(np.float32)
         self._inverse = (1.0 / values).astype(np.float32)
         self._transforms = _TRANSFORMS[border]
-        self._threads = len(os.sched_getaffinity(0)) if scale.size >= PARALLEL else 1
+        self._threads = _threads() if scale.size >= PARALLEL else 1
         self.bytes_estimate = self._scale.nbytes + self._inverse.nbytes
 
     def apply(self, r: Array) -> Array:
@@ -153,3 +151,9 @@ _TRANSFORMS: Final[dict[str, tuple[Forward, Backward]]] = {
         lambda x, grid, workers: fft.irfft2(x, s=grid, workers=workers),
     ),
 }  # fmt: skip
+
+
+def _threads() -> int:
+    """Return the threads that this process has been given, as its compiled loops have."""
+    cores, told = len(os.sched_getaffinity(0)), os.environ.get("NUMBA_NUM_THREADS", "")
+    return min(cores, int(told)) if told.isdigit() and int(told) else cores

@@ -30,8 +30,8 @@ class CG(Solver):
     -----
     Curvature pᵀA p ≤ 0 ends the run and is reported: the matrix is not positive definite. The
     iterate so far is kept; if there is none, the preconditioned residual, a direction of descent.
-    A diagonal entry ≤ 0 of an assembled matrix is refused at once. Cost an iteration and column: one product with A and
-    M⁻¹, 10 n operations. Source: Hestenes and Stiefel 1952; Saad 2003, alg. 9.1.
+    A diagonal entry ≤ 0 of an assembled matrix is refused at once. Cost an iteration and column:
+    one product with A and M⁻¹, 10 n operations. Source: Hestenes and Stiefel 1952; Saad 2003, 9.1.
     """
 
     name: ClassVar[str] = "cg"

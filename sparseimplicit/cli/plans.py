@@ -1,0 +1,197 @@
+"""From a config file to a plan of training: models, images and stages, all checked before work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, SparseImplicitError
+from ..imaging.data import read_image
+from ..imaging.models import Model, model_named, model_path, read_model
+from ..imaging.training import (
+    Accuracy,
+    FullBatch,
+    Minibatch,
+    Regularizer,
+    Ridge,
+    Smooth,
+    Stage,
+    Training,
+    Validation,
+    draw_crops,
+    noisy_examples,
+)
+from ..linear import available_solvers
+from ..linear.operator import Array
+from .config import Config, FullBatchStage, MinibatchStage
+
+Named = tuple[str, Array]
+
+
+def read_plan(path: Path, config: Config, data: Path | None) -> Training:
+    """Return the plan that a config states, with all images read.
+
+    Parameters
+    ----------
+    data : path or None
+        A folder instead of ``data.folder``.
+
+    Raises
+    ------
+    ConfigError
+        With file and key, if an image cannot be read, or if something does not fit.
+    """
+    model, solver = _model(path, config), _solver(path, config)
+    images, held = _images(path, config, data)
+    shapes = {str(model.packing((a.shape[0], a.shape[1])).shapes) for _, a in [*images, *held]}
+    if len(shapes) > 1:
+        raise ConfigError(
+            f"{path}: model.weight = 'map' needs images of one size.",
+            fix="crop them to one size, or learn one number.",
+        )
+    examples = noisy_examples(images, config.noise.sigma, config.noise.seed)
+    validation = None
+    if config.validation is not None:
+        later = noisy_examples(held, config.noise.sigma, config.noise.seed, first=len(images))
+        validation = Validation(later, config.validation.every, config.validation.patience)
+    bounds, shape = config.training.bounds, examples[0].observed.shape
+    start = _start(path, config, model, shape)
+    try:
+        plan = Training(
+            model, examples, stages(config), validation, regularizers(config),
+            start=start,
+            bounds=None if bounds is None else (bounds[0], bounds[1]), linear_solver=solver,
+        )  # fmt: skip
+    except SparseImplicitError as error:
+        raise ConfigError(f"{path}: {error.what}", where=error.where, fix=error.fix) from error
+    _check_start(path, plan)
+    return plan
+
+
+def stages(config: Config) -> tuple[Stage, ...]:
+    """Return the stages; without any, the one that [training] states."""
+    usual = config.training
+    if not config.stage:
+        one = FullBatchStage(
+            method="l-bfgs", max_iterations=usual.max_iterations, stop_rtol=usual.stop_rtol
+        )
+        return (_stage(one, usual.gradient_rtol),)
+    return tuple(_stage(stage, usual.gradient_rtol) for stage in config.stage)
+
+
+def _stage(stage: FullBatchStage | MinibatchStage, usual: float | list[float]) -> Stage:
+    told = stage.model_dump(exclude={"method", "gradient_rtol", "tighten_over"})
+    rtol = usual if stage.gradient_rtol is None else stage.gradient_rtol
+    first, last = rtol if isinstance(rtol, list) else (rtol, rtol)
+    accuracy = Accuracy(first, last, stage.tighten_over)
+    if isinstance(stage, MinibatchStage):
+        return Minibatch(accuracy=accuracy, **told)
+    return FullBatch(accuracy=accuracy, **told)
+
+
+def regularizers(config: Config) -> tuple[Regularizer, ...]:
+    """Return the terms in θ alone."""
+    kinds: dict[str, type[Ridge] | type[Smooth]] = {"ridge": Ridge, "smooth": Smooth}
+    return tuple(kinds[one.kind](one.block, one.weight) for one in config.regularizer)
+
+
+def _model(path: Path, config: Config) -> Model:
+    try:
+        return model_named(config.kind, **config.settings)
+    except ConfigError as error:
+        key = error.what.partition(" ")[0]
+        place = f"model.{error.what}" if key in config.settings else f"model: {error.what}"
+        raise ConfigError(f"{path}: {place}", fix=error.fix) from error
+
+
+def _solver(path: Path, config: Config) -> str | None:
+    names = available_solvers()
+    if config.solver.linear not in ("auto", *names):
+        raise ConfigError(
+            f"{path}: solver.linear = '{config.solver.linear}' is no solver.",
+            fix=f"use 'auto' or one of {', '.join(names)}.",
+        )
+    return None if config.solver.linear == "auto" else config.solver.linear
+
+
+def _images(path: Path, config: Config, data: Path | None) -> tuple[list[Named], list[Named]]:
+    """Read everything that the work will need; return the images, and those held out."""
+    folder = path.parent / config.data.folder if data is None else data
+    named: list[Named] = []
+    for i, name in enumerate(config.data.images):
+        place = f"{path}, data.images[{i}]"
+        try:
+            named.extend((found.name, read_image(found)) for found in _found(folder, name))
+        except ConfigError as error:
+            raise error.at(place) from error.__cause__
+    held: list[Named] = []
+    told = config.validation
+    if told is not None:
+        if told.images >= len(named):
+            raise ConfigError(
+                f"{path}: validation.images = {told.images} of {len(named)} images leaves none "
+                "to learn from.",
+                fix="hold out fewer.",
+            )
+        named, held = named[: -told.images], named[-told.images :]
+        size = config.data.crop if told.crop is None else told.crop
+        held = _crops(path, held, size, told.crops, config.data.seed)
+    return _crops(path, named, config.data.crop, config.data.crops, config.data.seed), held
+
+
+def _found(folder: Path, name: str) -> list[Path]:
+    if not any(mark in name for mark in "*?["):
+        return [folder / name]
+    found = sorted(path for path in folder.glob(name) if path.is_file())
+    if not found:
+        raise ConfigError(
+            f"no file in {folder} matches '{name}'.", fix="check data.folder, or give --data."
+        )
+    return found
+
+
+def _crops(path: Path, images: list[Named], size: int, count: int, seed: int) -> list[Named]:
+    try:
+        return draw_crops(images, size, count, seed)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: data.crop: {error.what}", fix=error.fix) from error
+
+
+def _start(path: Path, config: Config, model: Model, shape: tuple[int, int]) -> Any:
+    """Return θ to begin with: a number for all logarithms of weights, or that of a model's file."""
+    start = config.model.get("start")
+    if start is None:
+        return None
+    if isinstance(start, str):
+        beside = path.parent / start
+        try:
+            saved = read_model(beside if beside.is_file() else model_path(start))
+        except ConfigError as error:
+            raise error.at(f"{path}, model.start") from error.__cause__
+        if saved.model.packing(shape).shapes != model.packing(shape).shapes:
+            raise ConfigError(
+                f"{path}: model.start = '{start}' has other parameters than the model.",
+                fix=f"it has {saved.model.packing(shape)}; the model {model.packing(shape)}.",
+            )
+        return saved.theta_for(shape)
+    theta, packing = model.start(shape), model.packing(shape)
+    for name in packing.shapes:
+        if name.startswith("log_weight"):
+            theta[packing.slice(name)] = start
+    return theta
+
+
+def _check_start(path: Path, plan: Training) -> None:
+    limits, first = plan.limits, plan.first
+    if limits is None:
+        return
+    outside = (first < limits.lb) | (first > limits.ub)
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise ConfigError(
+            f"{path}: model.start: {plan.packing.describe(i)} = {first[i]} is outside the bounds "
+            f"[{limits.lb[i]}, {limits.ub[i]}].",
+            fix="choose a start within the bounds, or set training.bounds.",
+        )

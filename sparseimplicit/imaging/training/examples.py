@@ -1,0 +1,137 @@
+"""Images to learn from: whole or in crops, with noise; drawn the same from the same seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import ConfigError, ShapeError
+from ...hypergradient import Loss
+from ...kernels.vectors import dot
+from ...linear.operator import Array
+from ..data import add_noise
+from ..observation import Observation, checked_image
+
+Named = tuple[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image to learn from: what was measured of it, and the truth.
+
+    Raises
+    ------
+    ShapeError, NonFinite
+        If the truth is no image of the shape of what was measured.
+    """
+
+    name: str
+    observed: Observation
+    truth: Array
+
+    def __post_init__(self) -> None:
+        truth = checked_image(self.truth, f"the truth of '{self.name}'")
+        if truth.shape != self.observed.shape:
+            raise ShapeError(
+                f"'{self.name}': measured {self.observed.shape}, true {truth.shape}.",
+                where="Example",
+                fix="give a pair of one shape.",
+            )
+        object.__setattr__(self, "truth", truth)
+
+
+def draw_crops(images: Sequence[Named], size: int, count: int, seed: int) -> list[Named]:
+    """Cut squares out of images.
+
+    Parameters
+    ----------
+    images : sequence of (name, array)
+    size : int
+        Side of the crops; 0 takes images whole.
+    count : int
+        Crop j is cut from the j-th image of a random order, which begins anew after the last; 0
+        takes one crop an image.
+    seed : int
+        The order is ``default_rng([seed]).permutation``, the corner of crop j is drawn by
+        ``default_rng([seed, j])``: it does not depend on how many there are.
+
+    Raises
+    ------
+    ConfigError
+        If an image is smaller than the crops; with its name.
+    """
+    if not size and not count:
+        return list(images)
+    for name, image in images:
+        if min(image.shape) < size:
+            raise ConfigError(
+                f"{name} is {image.shape[1]} × {image.shape[0]}, smaller than crops of {size}.",
+                fix="take smaller crops, or leave the image out.",
+            )
+    order = np.random.default_rng([seed]).permutation(len(images))
+    crops = []
+    for j in range(count or len(images)):
+        name, image = images[int(order[j % len(images)])]
+        if size:
+            random = np.random.default_rng([seed, j])
+            top, left = (int(random.integers(0, side - size + 1)) for side in image.shape)
+            image = np.ascontiguousarray(image[top : top + size, left : left + size])
+            name = f"{name} [{top}:{top + size}, {left}:{left + size}]"
+        crops.append((name, image))
+    return crops
+
+
+def noisy_examples(
+    images: Sequence[Named], sigma: float | Sequence[float], seed: int, first: int = 0
+) -> list[Example]:
+    """Return examples: image i with ``σ · default_rng([seed, i]).standard_normal(shape)``.
+
+    Parameters
+    ----------
+    images : sequence of (name, array)
+    sigma : float or sequence of float
+        Of several, each image draws one, by ``default_rng([seed, i, 1])``.
+    seed : int
+    first : int
+        Number i of the first image.
+    """
+    levels = [float(s) for s in np.atleast_1d(np.asarray(sigma, dtype=np.float64))]
+    examples = []
+    for i, (name, truth) in enumerate(images, start=first):
+        drawn = int(np.random.default_rng([seed, i, 1]).integers(len(levels)))
+        noisy = add_noise(truth, levels[drawn], [seed, i])
+        examples.append(Example(name, Observation(noisy), truth))
+    return examples
+
+
+def squared_error(truth: Any, scale: float = 1.0) -> Loss:
+    """Return the loss ``½ scale ‖u − truth‖²`` of a state u."""
+    target = np.asarray(truth, dtype=np.float64).ravel()
+
+    def loss(_x: Array, y: Array) -> tuple[float, None, Array]:
+        error = y - target
+        return 0.5 * scale * dot(error, error), None, scale * error
+
+    return loss
+
+
+def error_of_image(
+    truth: Array, image: Callable[[Array, tuple[int, int]], Array], n_y: int
+) -> Loss:
+    """Return ``½ ‖u − truth‖²`` of the image u in a state of n_y numbers, some of which it is."""
+    shape = (truth.shape[0], truth.shape[1])
+    places = np.asarray(image(np.arange(n_y, dtype=np.float64), shape)).ravel().astype(np.intp)
+    plain = squared_error(truth)
+    if n_y == truth.size and np.array_equal(places, np.arange(n_y)):
+        return plain
+
+    def loss(x: Array, y: Array) -> tuple[float, None, Array]:
+        value, _, slope = plain(x, y[places])
+        l_y = np.zeros_like(y)
+        l_y[places] = slope
+        return value, None, l_y
+
+    return loss

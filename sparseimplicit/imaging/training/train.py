@@ -1,0 +1,208 @@
+"""Carry out a training: stage by stage, wherever its images are visited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ...errors import ConfigError
+from ...linear.operator import Array
+from ...outer import Work
+from ..data import psnr
+from .examples import Example
+from .executors import Executor, Serial
+from .fullbatch import FullBatchStage
+from .minibatch import run_minibatch
+from .plan import Training
+from .processes import Processes
+from .run import Callback, Run
+from .stages import Minibatch
+from .steps import Step
+from .store import Point, Store
+from .visits import Visit
+
+SHOWN: Final = 5  # denoised images that are kept, to be looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One image before and after learning: PSNR in dB, and how its last state was found.
+
+    denoised: of the first few images.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    noisy: float
+    start: float
+    learned: float
+    state_residual: float
+    linear_solver: str
+    work: Work
+    denoised: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training has come to.
+
+    Attributes
+    ----------
+    theta : array (n_x,)
+        The best one: on the images held out, else of the lowest objective of the last stage.
+    best_step : int
+    scores, validation : tuples of Score
+        Of the images learned from, and of those held out, at θ.
+    history : tuple of Step
+        Also of steps that were taken from a checkpoint: the first ``resumed`` ones.
+    converged : bool
+        Every stage by L-BFGS-B met its tolerance.
+    messages : tuple of str
+        Why each stage ended.
+    notes : tuple of str
+        What was damaged or lost, and made again.
+    """
+
+    theta: Array
+    best_step: int
+    scores: tuple[Score, ...]
+    validation: tuple[Score, ...]
+    history: tuple[Step, ...]
+    resumed: int
+    converged: bool
+    messages: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def work(self) -> Work:
+        """All work of this process, the last states included."""
+        own = [step.work for step in self.history[self.resumed :]]
+        return Work.total([*own, *(score.work for score in self.scores + self.validation)])
+
+
+def train(
+    plan: Training,
+    *,
+    executor: str | Callable[..., Executor] = "serial",
+    jobs: int | None = None,
+    checkpoint: str | Path | None = None,
+    callback: Callback | None = None,
+) -> Trained:
+    """Learn the parameters of a model.
+
+    Parameters
+    ----------
+    plan : Training
+    executor : {"serial", "processes"}, or a class like `Serial`
+        Where images are visited: one after the other in this process, each with all of its
+        threads; or in several, which pays for many small images. The result has the same bits.
+    jobs : int, optional
+        Processes; a process a core if left out. Each gets its share of the cores.
+    checkpoint : path, optional
+        A folder. Every step is written to it; if it holds steps of this very plan, the run goes on
+        after the last one that is whole, with the same result to the bit.
+    callback : callable, optional
+        Called with the `Step` after each. Raising ``StopIteration`` ends the run there.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    NotConverged, NotPositiveDefinite, SingularSystem, NonFinite
+        From a lower-level problem, with the name of the image; steps so far are in the checkpoint.
+    ConfigError
+        If the checkpoint belongs to another plan, is in use, or cannot be written.
+
+    Notes
+    -----
+    Each image keeps its state and its adjoint from one visit to the next, as first guesses.
+    Memory: three numbers a pixel of all images, beside one problem at a time a process.
+    """
+    store = None if checkpoint is None else Store(checkpoint, plan.identity())
+    visitors: Executor | None = None
+    try:
+        visitors = _executor(plan, executor, jobs, None if store is None else store.states)
+        run = Run(plan, visitors, store, callback)
+        messages, converged = _stages(run, [] if store is None else store.resume())
+        scores = _scores(run)
+    finally:
+        if visitors is not None:
+            visitors.close()
+        if store is not None:
+            store.close()
+    count = len(plan.examples)
+    return Trained(
+        run.best.theta, run.best.step, scores[:count], scores[count:], tuple(run.history),
+        run.resumed, converged, tuple(messages), () if store is None else tuple(store.notes),
+    )  # fmt: skip
+
+
+def _stages(run: Run, points: list[Point]) -> tuple[list[str], bool]:
+    """Run all stages, from a point on; return why each ended, and whether all converged."""
+    messages: list[str] = []
+    converged = True
+    first = 0
+    try:
+        if points:
+            assert run.store is not None  # noqa: S101 - the points come from it
+            run.restore(points[-1], run.store.history())
+            first = points[-1].step.stage
+            points = points if points[-1].step.method != "start" else []
+        else:
+            run.begin()
+        for number, stage in enumerate(run.plan.stages):
+            if number < first:
+                messages.append("was done before the checkpoint")
+                continue
+            held = points if number == first else []
+            if not held:
+                run.enter(number)
+            if isinstance(stage, Minibatch):
+                messages.append(run_minibatch(run, stage, number, held[-1] if held else None))
+            else:
+                message, good = FullBatchStage(run, stage, number, held).finish()
+                messages.append(message)
+                converged = converged and good
+    except StopIteration:
+        return [*messages, "the callback asked to stop"], False
+    return messages, converged
+
+
+def _executor(
+    plan: Training, executor: str | Callable[..., Executor], jobs: int | None, folder: Path | None
+) -> Executor:
+    examples = dict(enumerate(plan.all))
+    if callable(executor):
+        return executor(plan.model, examples, plan.linear_solver, folder)
+    if executor == "processes":
+        return Processes(plan.model, examples, plan.linear_solver, folder, jobs=jobs)
+    if executor == "serial":
+        return Serial(plan.model, examples, plan.linear_solver, folder)
+    raise ConfigError(f"there is no executor '{executor}'.", fix="take 'serial' or 'processes'.")
+
+
+def _scores(run: Run) -> tuple[Score, ...]:
+    """Look at every image at the best θ, to the last accuracy."""
+    rtol, count = run.plan.stages[-1].accuracy.final, len(run.plan.all)
+    shown = list(range(min(SHOWN, count)))
+    told = run.executor.visit(Visit(run.best.theta, rtol, gradient=False, image=True), shown, "")
+    rest = run.executor.visit(
+        Visit(run.best.theta, rtol, gradient=False), list(range(len(shown), count)), ""
+    )
+    return tuple(
+        Score(
+            name=example.name, shape=example.observed.shape, noisy=_noisy(example),
+            start=float(run.psnr_start[answer.example]), learned=answer.psnr,
+            state_residual=answer.work.state_residual, linear_solver=answer.linear_solver,
+            work=answer.work, denoised=answer.denoised,
+        )
+        for example, answer in zip(run.plan.all, [*told.answers, *rest.answers], strict=True)
+    )  # fmt: skip
+
+
+def _noisy(example: Example) -> float:
+    return psnr(example.observed.image, example.truth)
