@@ -125,28 +125,26 @@ def dry_run(plan: Training, jobs: int) -> str:
     images = Images(plan.model, {0: plan.examples[0]}, plan.linear_solver)
     rtol = plan.stages[0].accuracy.first
     times = []
-    for place, shift in (({}, 0.0), ({0: "0"}, 0.01)):
+    for shift in (0.0, 0.01):
         started = time.perf_counter()
-        images.visit(Visit(plan.first + shift, rtol), [0], place, "0")
+        images.visit(Visit(plan.first + shift, rtol), [0], {}, "0")
         times.append(time.perf_counter() - started)
-    cold, warm = (seconds / plan.examples[0].truth.size for seconds in times)
+    first, warm = times
     lines = [
         f"{plan.model}",
         f"parameters   {plan.packing.size}: {plan.packing}",
         f"images       {count} + {len(plan.all) - count} held out, {pixels} pixels",
         f"memory       {3 * 8 * pixels / 2**20:.0f} MiB for images, states, adjoints",
         f"checkpoint   {2 * 8 * pixels / 2**20:.1f} MiB of states in all",
-        f"one image    {times[0]:.2f} s at first (compiling included), {times[1]:.3f} s warm, "
+        f"one image    {first:.2f} s at first (compiling included), then {warm:.3f} s, "
         f"rtol {rtol:.0e}",
-        f"the start    {cold * pixels / jobs:.0f} s at most, {jobs} process"
-        f"{'es' if jobs > 1 else ''}",
     ]
     for number, stage in enumerate(plan.stages):
         batch = min(stage.batch, count) if isinstance(stage, Minibatch) else count
-        each = warm * plan.pixels(range(batch)) / jobs
+        each = warm * plan.pixels(range(batch)) / plan.examples[0].truth.size / jobs
         most = "at most " if isinstance(stage, FullBatch) else ""
         lines.append(
             f"stage {number}      {stage.method}: {most}{stage.most_steps} steps of {each:.1f} s, "
-            f"{stage.most_steps * each / 60:.1f} min"
+            f"{jobs} process{'es' if jobs > 1 else ''}: {stage.most_steps * each / 60:.1f} min"
         )
     return "\n".join(lines)

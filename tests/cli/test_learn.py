@@ -284,7 +284,7 @@ def test_another_folder_of_images(staged):
 def test_a_dry_run_writes_nothing(staged, capsys):
     assert run(staged, "--dry-run") == 0
     printed = capsys.readouterr().out
-    for word in ("coefficients", "5 + 2 held out", "stage 1", "l-bfgs", "warm"):
+    for word in ("coefficients", "5 + 2 held out", "stage 1", "l-bfgs", "then"):
         assert word in printed
     assert not (staged / "out").exists()
 
