@@ -19,12 +19,25 @@ def _triad(a, b, c):
         a[i] = b[i] + 3.0 * c[i]
 
 
-def bandwidth():
-    """Return the triad's bytes a second (24 bytes an element, arrays beyond the caches)."""
-    n = 20_000_000
+def triad(n=20_000_000):
+    """Return a function that runs a = b + s c once, beyond the caches, and its bytes."""
     a, b, c = np.zeros(n), np.ones(n), np.ones(n)
     _triad(a, b, c)
-    return 24 * n / min(_seconds(lambda: _triad(a, b, c)) for _ in range(7))
+    return lambda: _triad(a, b, c), 24 * n
+
+
+def bandwidth():
+    """Return the triad's bytes a second, at its best."""
+    run, moved = triad()
+    return moved / min(_seconds(run) for _ in range(7))
+
+
+def in_turns(runs, repeats):
+    """Return the median seconds of each function, run one after the other: noise hits all alike."""
+    for run in runs:
+        run()
+    times = [[_seconds(run) for run in runs] for _ in range(repeats)]
+    return [float(median) for median in np.median(times, axis=0)]
 
 
 def noise():

@@ -25,7 +25,7 @@ from .vectorized import load, store
 
 TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
-RUN: Final = 64
+RUN: Final = 8 * LANES  # points of one line brought over before the next: neighbours in memory
 ASSEMBLED: Final = LANES  # and points whose rows are filled at a time
 
 
@@ -214,9 +214,10 @@ def _factorize_parallel(coefficients, lines, links, points, stride, band, pivots
 def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
     """t[(at m + l) LANES + v] = r[lines[line, v] + at stride]."""
     m, begin = lines.shape[0], _blocks(lines, points, stride)
-    for at in range(0, begin, LANES):
+    for first in range(0, begin, RUN):
         for line in range(m):
-            gather(r, lines, line, at, t, (at * m + line) * LANES, m * LANES)
+            for at in range(first, min(first + RUN, begin), LANES):
+                gather(r, lines, line, at, t, (at * m + line) * LANES, m * LANES)
     for first in range(begin, points, RUN):
         last = min(first + RUN, points)
         for line in range(m):
@@ -239,13 +240,14 @@ def _scatter(t, lines, points, stride, damping, add, x):  # type: ignore[no-unty
     if damping != 1.0:
         for i in range(points * m * LANES):
             t[i] *= damping
-    for at in range(0, begin, LANES):
+    for first in range(0, begin, RUN):
         for line in range(m):
-            to = (at * m + line) * LANES
-            if add:
-                scatter_add(t, to, m * LANES, x, lines, line, at)
-            else:
-                scatter(t, to, m * LANES, x, lines, line, at)
+            for at in range(first, min(first + RUN, begin), LANES):
+                to = (at * m + line) * LANES
+                if add:
+                    scatter_add(t, to, m * LANES, x, lines, line, at)
+                else:
+                    scatter(t, to, m * LANES, x, lines, line, at)
     for first in range(begin, points, RUN):
         last = min(first + RUN, points)
         for line in range(m):

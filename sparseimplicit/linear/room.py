@@ -7,12 +7,14 @@ Memory that a process has given back can cost it more to get again than a hierar
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.vectors import cast
+
+CACHE_LINE: Final = 64  # bytes
 
 
 class Room:
@@ -41,7 +43,7 @@ class Room:
             if free:
                 return free.pop().reshape(shape)
             self.made += size * np.dtype(dtype).itemsize
-        return np.empty(shape, dtype)
+        return _aligned(size, np.dtype(dtype)).reshape(shape)
 
     def give_back(self, *arrays: NDArray[Any]) -> None:
         """Take arrays back that came from `empty`; nobody may use them any more."""
@@ -53,6 +55,13 @@ class Room:
         """Hold nothing that is free, where memory counts for more than time."""
         with self._lock:
             self._free.clear()
+
+
+def _aligned(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array that begins where a line of cache does, so that no vector lies across two."""
+    raw = np.empty(size * dtype.itemsize + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + size * dtype.itemsize].view(dtype)
 
 
 class Lease:
