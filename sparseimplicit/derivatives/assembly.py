@@ -14,8 +14,8 @@ from ..errors import StructureError
 from ..linear import FilterOperator, StencilOperator
 from ..linear.operator import csr_from_parts
 from .lifted.hessian import FilterHessian
-from .lifted.matrix import LiftedMatrix
 from .lifted.lines import responses_room
+from .lifted.matrix import LiftedMatrix
 from .lifted.products import Lifted
 from .on_grids.assembly import GridMatrix, GridTerms, Rest
 from .on_grids.coefficients import coefficients

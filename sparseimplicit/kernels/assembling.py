@@ -27,7 +27,7 @@ def assemble(products: Floats, weights: Floats, width: int, out: Floats) -> None
     """out = the stencil of the padded image, not folded; see `products_of`; weights (K, h, w)."""
     given = by_pairs(products, weights, width)
     work = given[0].shape[0] * weights[0].size
-    run = _assemble_parallel if work >= PARALLEL_WORK else _assemble
+    run: Any = _assemble_parallel if work >= PARALLEL_WORK else _assemble
     run(*given, width, out)
 
 
@@ -93,7 +93,7 @@ def _pairs(count: int, a: int, b: int, plane: int, columns: int) -> tuple[Ints, 
 @njit(cache=True, nogil=True)
 def _assemble_row(
     c: Any, points: Any, starts: Any, places: Any, weights: Any, sizes: Any, b: int, out: Any,
-    i: int,
+    i: Any,
 ) -> None:  # fmt: skip
     # Row i of the padded image; its columns begin b − 1 − ⌊b/2⌋ before the first pixel's.
     count, rows, columns = sizes

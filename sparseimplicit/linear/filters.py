@@ -25,6 +25,7 @@ PADDING: Final = {"zero": "constant", "reflect": "symmetric", "periodic": "wrap"
 FILTERING: Final = 2.4e10
 ASSEMBLY: Final = 4.0e10
 STENCIL: Final = 1.4e10
+MODEST: Final = 64e6  # bytes of a stencil that are not asked for: to look takes 0.4 ms
 
 
 class FilterOperator(MatrixFree):
@@ -114,7 +115,8 @@ class FilterOperator(MatrixFree):
         by_stencil = 8.0 * self._points * n / STENCIL
         assembly = count * (a * b) ** 2 * n / ASSEMBLY
         saved = (products - 1) * (filtering - by_stencil)
-        return bool(saved > assembly and 8 * self._points * 1.2 * n < available_bytes())
+        size = 8 * self._points * 1.2 * n
+        return bool(saved > assembly and (size < MODEST or size < available_bytes()))
 
     @property
     def _points(self) -> int:
@@ -141,7 +143,8 @@ class FilterOperator(MatrixFree):
         out = np.empty((h + a - 1, self._points, w + 2 * (b - 1)))
         assembling.assemble(assembling.products_of(self.filters), self.weights, b, out)
         out[a // 2 : a // 2 + h, 0, b - 1 : b - 1 + w] += self.data
-        stencils.fold(out, a, b, *self._padding.copies, self.border == "periodic")
+        rows, columns = self._padding.copies
+        stencils.fold(out, a, b, rows, columns, self.border == "periodic")
         return out
 
     def multiply(self, v: Array, out: Array) -> Array:
@@ -185,7 +188,8 @@ class FilterOperator(MatrixFree):
         wrapped = self.border == "periodic" and (h < 2 * a - 1 or w < 2 * b - 1)
         if wrapped or not self.assembled:  # wrapped: a pixel may be its own neighbour
             out = self.data.copy()
-            kernels.diagonal(self.filters, self.weights, *self._padding.copies, out)
+            rows, columns = self._padding.copies
+            kernels.diagonal(self.filters, self.weights, rows, columns, out)
             return out.ravel()
         return self.stencil[a // 2 : a // 2 + h, 0, b - 1 : b - 1 + w].ravel()
 

@@ -160,7 +160,8 @@ class FilterImages:
         if products:
             assembling.assemble(np.concatenate(products), np.concatenate(weights), b, stencil)
             if self.copies:
-                stencils.fold(stencil, a, b, *self.copies, False)
+                rows, columns = self.copies
+                stencils.fold(stencil, a, b, rows, columns, False)
         indptr, indices = self.pattern
         stencils.fill_csr(stencil, a, b, indptr, indices, values)
 
