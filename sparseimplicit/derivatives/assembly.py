@@ -262,7 +262,6 @@ class Assembly:
     def blocks(self, t: int, rows: NDArray[Any] | None, size: int) -> Blocks:
         """Return how the elements of a term are run when they write into these rows."""
         term = self.terms[t]
-
         return self.once(
             ("blocks", t, id(rows)), lambda: blocks_of(term.count, rows, size, term.weight)
         )
