@@ -1,8 +1,7 @@
 """Measure local terms: errors against derivatives by hand, and the time to fill second ones.
 
     python scripts/bench/derivatives.py                 all of it, some minutes
-    python scripts/bench/derivatives.py errors tv       parts: errors tv experts lifts elements
-                                                        first
+    python scripts/bench/derivatives.py errors tv       of errors tv experts lifts elements first
     python scripts/bench/derivatives.py tv --size 512 --repeats 9
     python scripts/bench/derivatives.py first --only "TV, map; truss"
 

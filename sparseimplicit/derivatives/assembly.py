@@ -262,5 +262,6 @@ class Assembly:
     def blocks(self, t: int, rows: NDArray[Any] | None, size: int) -> Blocks:
         """Return how the elements of a term are run when they write into these rows."""
         term = self.terms[t]
-        weight = max(term.responses, 1)
-        return self.once(("blocks", t, id(rows)), lambda: blocks_of(term.count, rows, size, weight))
+        return self.once(
+            ("blocks", t, id(rows)), lambda: blocks_of(term.count, rows, size, term.weight)
+        )

@@ -25,10 +25,10 @@ Ints = NDArray[np.int64]
 
 def assemble(products: Floats, weights: Floats, width: int, out: Floats) -> None:
     """out = the stencil of the padded image, not folded; see `products_of`; weights (K, h, w)."""
-    c, points, starts, places, padded, sizes = by_pairs(products, weights, width)
-    work = c.shape[0] * weights[0].size
-    run = _assemble_parallel if work >= PARALLEL_WORK else _assemble
-    run(c, points, starts, places, padded, sizes, width, out)
+    given = by_pairs(products, weights, width)
+    work = given[0].shape[0] * weights[0].size
+    run: Any = _assemble_parallel if work >= PARALLEL_WORK else _assemble
+    run(*given, width, out)
 
 
 def products_of(filters: Floats) -> Floats:

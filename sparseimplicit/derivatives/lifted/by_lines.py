@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels import lifts, tiles
+from ...kernels import lifts
+from ...kernels.tiles import TALL as TALL_TILE
 from ..programs.lists import frozen
 from ..programs.threads import spread
 from ..stated.grids import Stencil
@@ -75,7 +76,7 @@ class LineProducts:
         group = -(-lines.pixels.size // GROUPS)
         groups = -(-lines.pixels.size // group)
         parts = np.zeros((groups, q.shape[0], lines.shifts.size))
-        rows, _ = tiles.TALL
+        rows, _ = TALL_TILE
         if q.shape[0] < rows:  # as many are read
             q = np.concatenate([q, np.zeros((rows - q.shape[0], q.shape[1]))])
         flat, v = frozen(q).reshape(-1), lines.padded(u)
@@ -99,7 +100,7 @@ class LineProducts:
     @cached_property
     def _short_runs(self) -> tuple[Ints, Ints]:
         """Bounds of runs of 8 taps at most, and 0, 1, 2, … along a line."""
-        _, lanes = tiles.TALL
+        _, lanes = TALL_TILE
         runs = self.lines.runs
         pieces = [np.arange(a, b, lanes) for a, b in itertools.pairwise(runs.tolist())]
         return np.concatenate([*pieces, runs[-1:]]), np.arange(self.lines.width)

@@ -69,7 +69,7 @@ class FilterHessian:
             to = None
             if not term.lifted:
                 to = self.places[t] = np.ascontiguousarray(term.yi[:, self.responses[t]])
-            blocks = blocks_of(term.count, to, self.n_y, max(term.responses, 1))
+            blocks = blocks_of(term.count, to, self.n_y, term.weight)
             self.kernels[t] = ListKernel(made.program, blocks)
 
     def at(self, x: Array, arrays: Arrays) -> FilterOperator:

@@ -32,9 +32,7 @@ class LiftedMatrix:
         self.kernels = [
             ListKernel(
                 program.program,
-                blocks_of(
-                    term.count, None if term.lifted else term.yi, n_y, max(term.responses, 1)
-                ),
+                blocks_of(term.count, None if term.lifted else term.yi, n_y, term.weight),
             )
             for term, program in zip(terms, self.programs, strict=True)
         ]

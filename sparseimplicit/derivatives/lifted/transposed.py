@@ -66,7 +66,8 @@ class Transposed:
         if self._taps == filters.shape[1]:
             sums[:, self._which] = filters
         else:  # an offset is named twice
-            np.add.at(sums.T, self._which, filters.T)
+            for i, place in enumerate(self._which.tolist()):
+                sums[:, place] += filters[:, i]
         return np.asarray(sums.reshape(-1)[self._take])
 
     def edges(self, q: Array) -> Array:

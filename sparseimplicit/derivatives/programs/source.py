@@ -68,25 +68,20 @@ class Program:
     stores: tuple[int, ...] = ()
     scatter: bool = True
     nodes: tuple[int, ...] = field(init=False)
+    arrays: tuple[str, ...] = field(init=False)  # names of those that are read, in order
 
     def __post_init__(self) -> None:
         reached = tuple(self.graph.reached([*self.sums, *self.stores]))
         object.__setattr__(self, "nodes", reached)
+        used = {self.graph.arguments[a][0] for a in reached if self.graph.operations[a] == "input"}
+        names = {name for key in used for name in self.loads[key].arrays}
+        object.__setattr__(self, "arrays", tuple(sorted(names)))
 
     @property
     def operations(self) -> int:
         """Number of operations of an element."""
         leaves = ("input", "const")
         return sum(self.graph.operations[a] not in leaves for a in self.nodes)
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        """Names of the arrays that are read, in order."""
-        used = {
-            self.graph.arguments[a][0] for a in self.nodes if self.graph.operations[a] == "input"
-        }
-        names = {name for key in used for name in self.loads[key].arrays}
-        return tuple(sorted(names))
 
 
 def check_size(program: Program, name: str, unknowns: int) -> None:

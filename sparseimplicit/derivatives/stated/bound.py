@@ -139,6 +139,11 @@ class BoundTerm:
         """Whether φ is a function of linear combinations of the unknowns."""
         return self.responses > 0
 
+    @property
+    def weight(self) -> int:
+        """The work of an element of many responses, in that of one of few unknowns: a quarter."""
+        return max(self.responses // 4, 1)
+
     def filters(self, x: Array) -> Array:
         """Return F, (R, k); x may be complex."""
         if self.lift is not None:

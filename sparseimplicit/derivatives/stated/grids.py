@@ -190,7 +190,7 @@ def patches(
 def on_grid(place: NDArray[Any], n: int, border: str) -> NDArray[Any]:
     """Return where on a line of n pixels these places stand, which may lie beyond its ends."""
     if border == "periodic":
-        return place % n
+        return np.asarray(place % n)
     if border == "symmetric":  # … u₁ u₀ | u₀ u₁ … u₋₁ | u₋₁ …, of period 2n
         place = place % (2 * n)
         return np.asarray(np.where(place < n, place, 2 * n - 1 - place))
