@@ -118,7 +118,7 @@ def write_model(
             f"{path}: what is told about the model is no JSON: {error}.",
             fix="give plain numbers, strings, lists and dictionaries.",
         ) from error
-    members = {name: np.array(block) for name, block in blocks.items()}
+    members: dict[str, Any] = {name: np.array(block) for name, block in blocks.items()}
     members[DESCRIPTION] = np.frombuffer(text.encode(), dtype=np.uint8)
     held = io.BytesIO()
     np.savez_compressed(held, **members)
