@@ -27,7 +27,7 @@ def smallest_ritz_value(hessian: Operator, steps: int = STEPS, seed: int = 0) ->
     """
     v: Array = np.random.default_rng(seed).standard_normal(hessian.n)
     v /= norm(v)
-    before: Array = np.zeros_like(v)
+    before = np.zeros_like(v)
     diagonal: list[float] = []
     couplings: list[float] = []
     for _ in range(min(steps, hessian.n)):

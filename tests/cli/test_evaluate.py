@@ -76,20 +76,20 @@ def test_what_is_done_is_kept_unless_something_changed(folder, capsys):
     first = result(folder)["images"]
     capsys.readouterr()
     assert run(folder) == 0
-    assert capsys.readouterr().out.count("kept") == 2
+    assert capsys.readouterr().out.count("dB  kept") == 2
     assert result(folder)["images"][:2] == first
     assert run(folder, "--no-resume") == 0
-    assert "kept" not in capsys.readouterr().out
+    assert "dB  kept" not in capsys.readouterr().out
     assert run(folder, "--sigma", "20") == 0
-    assert "kept" not in capsys.readouterr().out
+    assert "dB  kept" not in capsys.readouterr().out
     with Image.open(folder / "images" / "b.png") as image:
         changed = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     changed.save(folder / "images" / "b.png")
     assert run(folder, "--sigma", "20") == 0
-    assert capsys.readouterr().out.count("kept") == 2
+    assert capsys.readouterr().out.count("dB  kept") == 2
     (folder / "out" / "images" / "c.png.json").write_text('{"key": "cut o')
     assert run(folder, "--sigma", "20") == 0
-    assert capsys.readouterr().out.count("kept") == 2
+    assert capsys.readouterr().out.count("dB  kept") == 2
 
 
 def test_processes_give_the_same_scores(folder):
@@ -114,7 +114,7 @@ def test_a_killed_process_goes_on_where_it_was(folder):
     process.stdout.close()
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert "kept" in again.stdout
+    assert "dB  kept" in again.stdout
     assert run(folder, out="whole") == 0
     a, b = (result(folder, out)["images"] for out in ("out", "whole"))
     assert [row["psnr"] for row in a] == [row["psnr"] for row in b]
@@ -210,4 +210,4 @@ def test_a_full_disk_keeps_what_is_done(folder, capsys, monkeypatch):
     assert "No space left" in capsys.readouterr().err
     monkeypatch.undo()
     assert run(folder) == 0
-    assert capsys.readouterr().out.count("kept") == 1
+    assert capsys.readouterr().out.count("dB  kept") == 1
