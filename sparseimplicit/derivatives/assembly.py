@@ -15,6 +15,7 @@ from ..linear import FilterOperator, StencilOperator
 from ..linear.operator import csr_from_parts
 from .lifted.hessian import FilterHessian
 from .lifted.matrix import LiftedMatrix
+from .lifted.lines import responses_room
 from .lifted.products import Lifted
 from .on_grids.assembly import GridMatrix, GridTerms, Rest
 from .on_grids.coefficients import coefficients
@@ -33,6 +34,7 @@ from .stated.bound import BoundTerm
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
+Lifts = dict[int, dict[str, Any]]  # by term: what its filters make of the unknowns
 
 
 class Assembly:
@@ -59,7 +61,7 @@ class Assembly:
 
     def values(self, x: Array, y: Array) -> Array:
         """Return the energy of each term, (terms,)."""
-        return self._sums("value", value_program, x, y, None, {})
+        return self._sums("value", value_program, x, y, None, {}, {})
 
     def by_state(self, x: Array, y: Array, what: Contraction, **seeds: Array) -> Array:
         """Return the derivative by y along the directions ``d0``, ``d1``, (n_y,)."""
@@ -71,12 +73,13 @@ class Assembly:
         """Return the derivative by x along the directions, (n_x,)."""
         out = np.zeros(self.n_x)
         key = ("x", what)
+        made: Lifts = {}  # shared by the programs of a term
         if any(t.xi is not None for t in self.terms):
             make = partial(parameter_program, what=what, shared=False)
             self._stores(key, make, x, y, what, seeds, out, "x")
         if any(t.shared_places.size for t in self.terms):
             make = partial(parameter_program, what=what, shared=True)
-            sums = self._sums(key, make, x, y, what, seeds)
+            sums = self._sums(key, make, x, y, what, seeds, made)
             at = 0
             for term in self.terms:
                 count = term.shared_places.size
@@ -84,22 +87,23 @@ class Assembly:
                 at += count
         for t, lifted in self.lifted.items():
             if lifted.learned:
-                q = self._responses(t, what, x, y, seeds)
+                q = self._responses(t, what, x, y, seeds, made)
                 lifted.to_filters(q, y, what, seeds, out)
         return out
 
     def _responses(
-        self, t: int, what: Contraction, x: Array, y: Array, seeds: Mapping[str, Array]
-    ) -> Array:
+        self, t: int, what: Contraction, x: Array, y: Array, seeds: Mapping[str, Array],
+        made: Lifts,
+    ) -> Array:  # fmt: skip
         """Return the derivative by what a lift gives, element by element."""
         kernel = self._listed(t, ("r", what), partial(state_program, what=what), None, 0)
-        q = np.empty((len(kernel.program.stores), self.terms[t].count))
-        kernel.run(self._arrays(t, x, y, what, seeds), q)
+        q = responses_room(len(kernel.program.stores), self.terms[t].count)
+        kernel.run(self._arrays(t, x, y, what, seeds, made=made), q)
         return q
 
     def _sums(
         self, key: Hashable, make: Callable[[BoundTerm], Program], x: Array, y: Array,
-        what: Contraction | None, seeds: Mapping[str, Array],
+        what: Contraction | None, seeds: Mapping[str, Array], made: Lifts,
     ) -> Array:  # fmt: skip
         """Return the sums of all terms' programs, one term's behind another's."""
         found: dict[int, Array] = {}
@@ -118,7 +122,8 @@ class Assembly:
             side = self.grid.rest(t) if t in found else None
             if side is None or side.count:
                 listed = self._listed(t, ("sums", side is None, key), make, None, 0, side)
-                total = total + listed.run(self._arrays(t, x, y, what, seeds, side), np.empty(0))
+                arrays = self._arrays(t, x, y, what, seeds, side, made)
+                total = total + listed.run(arrays, np.empty(0))
             all_sums.append(np.asarray(total).reshape(-1))
         return np.concatenate(all_sums)
 
@@ -137,7 +142,7 @@ class Assembly:
             if by == "x" and term.xi is None:
                 continue
             if by == "y" and term.lifted:
-                q = self._responses(t, what, x, y, seeds)
+                q = self._responses(t, what, x, y, seeds, {})
                 self.lifted[t].to_state(q, x, what, seeds, out)
                 continue
             whole = not (on_grid and t in self.grid.found)
@@ -233,14 +238,17 @@ class Assembly:
 
     def _arrays(
         self, t: int, x: Array, y: Array, what: Contraction | None, seeds: Mapping[str, Array],
-        side: Rest | None = None,
+        side: Rest | None = None, made: Lifts | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return by name the arrays that list programs of a term read."""
         term = self.terms[t]
         own: Any = term if side is None else side
         found: dict[str, Any] = {"x": x, "y": y, "xi": own.xi, "c": own.c}
         if t in self.lifted:
-            found |= self.lifted[t].arrays(x, y, what, seeds)
+            made = {} if made is None else made
+            if t not in made:
+                made[t] = self.lifted[t].arrays(x, y, what, seeds)
+            found |= made[t]
         else:
             found["yi"] = own.yi
         found["xs"] = x[term.shared_places]

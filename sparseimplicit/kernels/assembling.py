@@ -11,12 +11,13 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from .stencils import PARALLEL_SIZE, point
+from .stencils import point
 from .tiles import WIDE, add_wide
 
 LANES: Final = WIDE[1]
-TOGETHER: Final = 8  # filters whose products are summed up in registers
+TOGETHER: Final = 24  # filters whose products are summed up in registers
 STRIP: Final = 48  # columns whose weights stay in the cache for all points
+PARALLEL_WORK: Final = 50_000_000  # products; below it a launch costs as much
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,8 +25,10 @@ Ints = NDArray[np.int64]
 
 def assemble(products: Floats, weights: Floats, width: int, out: Floats) -> None:
     """out = the stencil of the padded image, not folded; see `products_of`; weights (K, h, w)."""
-    run = _assemble_parallel if out.size >= PARALLEL_SIZE else _assemble
-    run(*by_pairs(products, weights, width), width, out)
+    given = by_pairs(products, weights, width)
+    work = given[0].shape[0] * weights[0].size
+    run = _assemble_parallel if work >= PARALLEL_WORK else _assemble
+    run(*given, width, out)
 
 
 def products_of(filters: Floats) -> Floats:

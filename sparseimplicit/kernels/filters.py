@@ -18,7 +18,7 @@ TILE: Final = (
     32,
     512,
 )  # rows, columns: 256² and 1024², 3×3 to 9×9: 1.1 to 1.5 × faster than (32, 256)
-PARALLEL_WORK: Final = 2_000_000  # operations; below it a launch costs as much
+PARALLEL_WORK: Final = 20_000_000  # operations; below it a launch costs as much
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

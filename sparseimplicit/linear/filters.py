@@ -22,9 +22,9 @@ Border = Literal["zero", "reflect", "periodic"]
 PADDING: Final = {"zero": "constant", "reflect": "symmetric", "periodic": "wrap"}
 # Operations a second of products and assembly, bytes a second of a stencil, all cores; what they
 # decide is close only where it matters little. From scripts/bench/filters.py, two cores of 2022.
-FILTERING: Final = 1.6e10
-ASSEMBLY: Final = 1.5e10
-STENCIL: Final = 1.3e10
+FILTERING: Final = 2.4e10
+ASSEMBLY: Final = 4.0e10
+STENCIL: Final = 1.4e10
 
 
 class FilterOperator(MatrixFree):
@@ -47,8 +47,8 @@ class FilterOperator(MatrixFree):
     products : int or None
         How many will be wanted, about. Where that pays, the stencil of (2a − 1)(2b − 1) points is
         assembled at the first product: with 8 filters of 5 × 5 products are then twice as fast,
-        with 48 of 7 × 7 five times, with one filter no faster. 1 never assembles. None finds out:
-        the stencil is assembled once what was made would have paid for half of it.
+        with 48 of 7 × 7 five times, with one filter no faster. 1 never assembles. None finds out,
+        from what a solver expects, or once what was made would have paid for half of the stencil.
 
     Raises
     ------
@@ -100,6 +100,11 @@ class FilterOperator(MatrixFree):
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy what defines the operator; stencil and scratch are made again where needed."""
         return _rebuilt, (self.filters, self.weights, self.data, self.border, self.products)
+
+    def expect(self, products: int) -> None:
+        """Take note that about so many products will follow."""
+        if self.products is None and not self.assembled:
+            self.assembled = self._pays(products)
 
     def _pays(self, products: int) -> bool:
         """Whether so many products save more than the stencil costs, and it fits into memory."""

@@ -30,6 +30,10 @@ class MatrixFree(LinearOperator):  # type: ignore[misc]
     def diagonal(self) -> Array:
         """Return the diagonal, (n,)."""
 
+    def expect(self, products: int) -> None:
+        """Take note that about so many products will follow: a matrix may prepare for them."""
+        del products
+
     def _matvec(self, x: Array) -> Array:
         v = np.ascontiguousarray(x, dtype=np.float64).reshape(-1)
         return self.multiply(v, np.empty_like(v))

@@ -143,6 +143,11 @@ class Operator:
             csr.multiply_columns(*parts, v, out)
         return out
 
+    def expect(self, products: int) -> None:
+        """Tell a matrix of products alone how many of them will follow, about."""
+        if isinstance(self.source, MatrixFree):
+            self.source.expect(products)
+
     def apply_transpose(self, v: Array) -> Array:
         """Return Aᵀ v for v of shape (n,) or (n, k); Aᵀ is never formed."""
         if self.structure.symmetric:

@@ -14,14 +14,14 @@ from ...kernels import lifts
 from ..programs.lists import frozen
 from ..programs.threads import spread
 from ..stated.grids import Stencil
-from .lines import Lines
+from .lines import Lines, responses_room
 from .transposed import Transposed
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Share = Callable[[int, int], None]
 
-PARALLEL: Final = 1_500_000  # products F[r, i] y; below it threads cost as much
+PARALLEL: Final = 20_000_000  # products F[r, i] y; below it threads cost as much
 TALL: Final = 8  # pairs of lines that one task of the transpose computes
 GROUPS: Final = 64  # of lines of elements, whose sums by filters are taken apart
 
@@ -39,7 +39,7 @@ class LineProducts:
     def lift(self, filters: Array, u: Array) -> Array:
         """Return F u_loc of every element, (R, E)."""
         lines = self.lines
-        out = np.empty((filters.shape[0], lines.elements))
+        out = responses_room(filters.shape[0], lines.elements)
         paired = np.zeros((-(-filters.shape[0] // 2), 2, lines.shifts.size))
         paired.reshape(-1, lines.shifts.size)[: filters.shape[0]] = filters
         pairs, v = np.ascontiguousarray(paired.swapaxes(1, 2)), lines.padded(u)
@@ -83,7 +83,7 @@ class LineProducts:
 
         def share(first: int, last: int) -> None:
             lifts.outer_lines(
-                first, last, flat, lines.elements, v, lines.pixels, lines.shifts, runs, ordered,
+                first, last, flat, q.shape[1], v, lines.pixels, lines.shifts, runs, ordered,
                 lines.width, group, parts,
             )  # fmt: skip
 

@@ -13,6 +13,7 @@ from ...linear.filters import Border, FilterOperator
 from ..programs.contract import matrix_program
 from ..programs.lists import ListKernel, blocks_of
 from ..stated.bound import BoundTerm
+from .lines import responses_room
 from .windows import common_size, images, squares, window_of
 
 Array = NDArray[np.float64]
@@ -80,7 +81,7 @@ class FilterHessian:
             if not term.lifted:
                 self.kernels[t].run(arrays(t), data, self.places[t])
                 continue
-            curvature = np.empty((self.responses[t].size, term.count))
+            curvature = responses_room(self.responses[t].size, term.count)
             self.kernels[t].run(arrays(t), curvature)
             square = squares(term, term.filters(x), self.windows[t], self.size)
             filters.append(square[self.responses[t]])

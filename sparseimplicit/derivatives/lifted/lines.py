@@ -83,3 +83,12 @@ def _runs(stencil: Stencil) -> Ints:
         if (f, o[:-1], o[-1] + 1) != (g, p[:-1], p[-1]):
             bounds.append(i)
     return np.array([*bounds, len(stencil.points)], dtype=np.int64)
+
+
+def responses_room(responses: int, elements: int) -> Array:
+    """Return room for numbers of all responses, (R, E or some more).
+
+    Rows stand an odd number of cache lines apart. Else the responses of a pixel of an image of 256²
+    would all compete for the same few places of the cache: the transpose is then half as fast.
+    """
+    return np.empty((responses, 8 * (-(-elements // 8) | 1)))

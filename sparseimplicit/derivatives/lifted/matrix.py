@@ -15,7 +15,7 @@ from ...linear.padding import Padding
 from ..programs.contract import MatrixProgram, matrix_program
 from ..programs.lists import ListKernel, blocks_of, frozen
 from ..stated.bound import BoundTerm
-from .lines import MODES
+from .lines import MODES, responses_room
 from .products import Lifted
 from .windows import Window, common_size, images, squares, window_of
 
@@ -86,7 +86,7 @@ class LiftedMatrix:
         """Return the matrix; ``arrays(t)`` are those that programs of term t read."""
         curvatures = {}
         for t in self.lifted:
-            h = np.empty((len(self.programs[t].first), self.terms[t].count))
+            h = responses_room(len(self.programs[t].first), self.terms[t].count)
             self.kernels[t].run(arrays(t), h)
             curvatures[t] = h
         values = np.zeros(self.indices.size)

@@ -17,6 +17,7 @@ from ..programs.contract import Contraction
 from ..programs.threads import spread
 from ..stated.bound import BoundTerm
 from .by_lines import PARALLEL, LineProducts
+from .lines import responses_room
 
 Array = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ class Lifted:
         """Return F u_loc of every element, (R, E)."""
         if self.lines is not None:
             return self.lines.lift(filters, u)
-        out = np.empty((filters.shape[0], self.term.count))
+        out = responses_room(filters.shape[0], self.term.count)
 
         def share(first: int, last: int) -> None:
             lifts.lift_list(first, last, filters, u, self.term.yi, out)

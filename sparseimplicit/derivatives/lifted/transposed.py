@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from ...kernels import lifts
-from .lines import Lines
+from .lines import Lines, responses_room
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,13 +38,14 @@ class Transposed:
         places: list[Any] = []
         at_edge: list[Any] = []
         response = np.arange(responses)[:, None]
+        apart = responses_room(0, grid.elements).shape[1]
         wide = lifts.LANES + self._reach[1] - self._reach[0]
         for d in steps:
             columns = sorted({x for e, x in number if e in (d, d + 1)})
             both = [[number.get((e, x), none) for e in (d, d + 1)] for x in columns]
             x = np.array(columns)
             take.append((response[..., None] * (none + 1) + np.array(both)).reshape(-1, 2))
-            places.append((response * grid.elements - x).reshape(-1))
+            places.append((response * apart - x).reshape(-1))
             at_edge.append((response * wide + self._reach[1] - x).reshape(-1))
             starts.append(starts[-1] + responses * x.size)
         self._take: Ints = np.concatenate(take)
@@ -71,7 +73,9 @@ class Transposed:
         """Return the numbers of tiles at the ends of lines, (tiles, lines, R · …), with zeros."""
         low, high = self._reach
         wide = lifts.LANES + high - low
-        lines = q.reshape(self.responses, self.rows, self.width).swapaxes(0, 1)
+        lines = as_strided(
+            q, (self.rows, self.responses, self.width), (8 * self.width, q.strides[0], 8)
+        )
         out = np.zeros((self._edges.size, self.rows, self.responses, wide))
         for to, begin in zip(out, self._edges.tolist(), strict=True):
             first = begin - high

@@ -74,11 +74,15 @@ def squares(term: BoundTerm, filters: Array, own: Window, size: Pair) -> Array:
 
 
 def images(own: Window, curvature: Array) -> Array:
-    """Return curvatures (N, E) as images of weights (N, h, w), without a copy where all count."""
+    """Return curvatures (N, E or some more) as images of weights (N, h, w), 0 where none count."""
+    counts = own.grid
+    if own.border == "inside":
+        first, second = (n - a + 1 for n, a in zip(own.grid, own.size, strict=True))
+        counts = first, second
+    known = curvature[:, : counts[0] * counts[1]].reshape(-1, *counts)
     if own.border != "inside":
-        return curvature.reshape(-1, *own.grid)
+        return known
     out = np.zeros((curvature.shape[0], *own.grid))
     rows, columns = own.inner
-    counts = tuple(n - a + 1 for n, a in zip(own.grid, own.size, strict=True))
-    out[:, rows, columns] = curvature.reshape(-1, *counts)
+    out[:, rows, columns] = known
     return out
