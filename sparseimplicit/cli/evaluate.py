@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from ..imaging.evaluation import image_files, means, trials
 from ..imaging.figures import model_figure
 from ..imaging.models import SavedModel
 from ..imaging.scoring import ImageScore
+from ..imaging.training import available_cores
 from .files import check_writable, write_json
 from .models import ModelName, Weight, check_sigma, chosen_model
 
@@ -85,7 +85,7 @@ def evaluate(
 def _check_numbers(sigma: float, seed: int, jobs: int, saved: SavedModel, name: str) -> None:
     if sigma != 0.0:
         check_sigma(sigma, saved if saved.sigma is not None else _anywhere(saved, sigma), name)
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     if not 1 <= jobs <= cores:
         raise ConfigError(f"--jobs {jobs}: {cores} cores are here.", fix=f"give 1 to {cores}.")
     if seed < 0:

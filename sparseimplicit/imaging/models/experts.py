@@ -20,9 +20,9 @@ from .potentials import POTENTIALS, Potential
 
 LOG_WEIGHTS: Final = (-12.0, 12.0)
 FILTERS: Final = ("fixed", "learned")
-# Sum of the weights of all filters to begin with, in units of the squared scale: of one pixel's
-# curvature in a flat region, by the potential.
-USUAL: Final = {"charbonnier": 60.0, "log": 60.0, "student-t": 60.0}
+# Sum of the weights of all filters to begin with, times the scale: the best of a scan over equal
+# weights for noise of 25 on crops of natural images, to a factor of about 1.3.
+USUAL: Final = {"charbonnier": 40.0, "log": 80.0, "student-t": 50.0}
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class FieldsOfExperts(Model):
 
     def start(self, shape: Shape) -> Array:
         """Return equal weights, and the cosines themselves as filters."""
-        weight = USUAL[self.potential] / self.count
+        weight = USUAL[self.potential] / (self.scale * self.count)
         packing, weights = self.packing(shape), np.full(self.count, np.log(weight))
         if self.filters == "fixed":
             return packing.pack(log_weights=weights)
@@ -134,7 +134,7 @@ class FieldsOfExperts(Model):
         square, inverse = float(self.scale) ** 2, 1.0 / float(self.scale)
         rho, nu, count = self.penalty, float(self.freedom), self.count
 
-        def local(r: Any, x: Any, c: Any) -> Any:
+        def local(r: Any, x: Any, _: Any) -> Any:
             return square * sum(np.exp(x[k]) * rho(inverse * r[k], nu) for k in range(count))
 
         basis = cosine_filters(self.size)

@@ -56,7 +56,7 @@ class GradientModel(Model):
         The blocks beside the weights are numbers.
         """
         weights: dict[str, Any] = {"number": (), "directions": (2,), "map": shape}
-        return Packing(log_weight=weights[self.weight], **{name: () for name in self.extra()})
+        return Packing(log_weight=weights[self.weight], **dict.fromkeys(self.extra(), ()))
 
     def start(self, shape: Shape) -> Array:
         """Return the usual weight everywhere."""

@@ -25,8 +25,8 @@ class HuberVariation(GradientModel):
     Notes
     -----
     The Hessian jumps where |∇u| = δ; Newton's method is then a semismooth one, and gradients with
-    respect to θ exist where no pixel lies on the kink. Beyond δ there is no curvature along ∇u: where
-    nothing is measured (a mask), the Hessian may be singular, and solvers say so.
+    respect to θ exist where no pixel lies on the kink. Beyond δ there is no curvature along ∇u:
+    where nothing is measured (a mask), the Hessian may be singular, and solvers say so.
     Source: Huber 1973; Pock, Cremers, Bischof, Chambolle 2010.
     """
 

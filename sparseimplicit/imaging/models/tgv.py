@@ -76,7 +76,7 @@ class GeneralizedVariation(Model):
             down, right = c[0] * (y[2] - y[0]) - c[2] * y[3], c[1] * (y[1] - y[0]) - c[3] * y[4]
             return np.exp(x[0]) * np.sqrt(down**2 + right**2 + square)
 
-        def bend(y: Any, x: Any, c: Any) -> Any:
+        def bend(y: Any, x: Any, _: Any) -> Any:
             v_y, v_x = y[:3], y[3:]
             shear = 0.5 * (v_y[1] - v_y[0] + v_x[2] - v_x[0])
             along = (v_y[2] - v_y[0]) ** 2 + (v_x[1] - v_x[0]) ** 2
