@@ -24,7 +24,6 @@ from tests.reference import image_terms, mesh_terms
 from tests.reference.case import error
 from tests.reference.terms import CASES
 
-
 PAUSE = 0.05  # seconds after each: threads of JAX look for more work for a while
 
 
