@@ -26,12 +26,15 @@ from tests.reference import image_terms, mesh_terms
 from tests.reference.case import error
 from tests.reference.terms import CASES
 
+PAUSE = 0.05  # seconds after each: threads of JAX look for more work for a while
+
 
 def turns(methods, repeats):
     """Return the seconds of each method's runs, taken in turns after one that does not count."""
     times = {name: [] for name in methods}
     for run in range(repeats + 1):
         for name, work in methods.items():
+            time.sleep(PAUSE)
             started = time.perf_counter()
             work()
             if run:
