@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from .visits import Answer, Kept, Visit, read_kept, write_kept
 # Problems are made once for as many pixels as this: some 100 bytes each. Beyond, they are made at
 # every visit, which costs a hundredth of it.
 HELD_PIXELS: Final = 4_000_000
+CLOSER: Final = 1e-3  # of the accuracy wanted, where no other state would do
 
 
 class Images:
@@ -100,18 +103,23 @@ class Images:
 
     def _visit(self, i: int, visit: Visit, notes: tuple[str, ...]) -> tuple[Answer, Kept]:
         example = self.examples[i]
-        kept = self._kept[i][1] if i in self._kept else None
-        try:
-            if kept is not None:
-                try:
-                    return self._solve(i, visit, kept, notes)
-                except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
-                    notes = (*notes, f"from its last state: {type(error).__name__}; begun anew "
-                             "from the first guess")  # fmt: skip
-            first = Start(self.model.first_guess(example.observed))
-            return self._solve(i, visit, Kept(first, None), notes)
-        except SparseImplicitError as error:
-            raise error.at(f"image {i}, '{example.name}'") from error.__cause__
+        anew = Kept(Start(self.model.first_guess(example.observed)), None)
+        # Near a saddle a loose state has directions of negative curvature; a close one has left it.
+        closer = replace(visit, rtol=CLOSER * visit.rtol)
+        tries = [(anew, visit, "begun anew from the first guess"),
+                 (anew, closer, f"begun anew, to {closer.rtol:.0e}")]  # fmt: skip
+        if i in self._kept:
+            tries.insert(0, (self._kept[i][1], visit, "from its last state"))
+        for (start, how, told), following in zip_longest(tries, tries[1:]):
+            try:
+                return self._solve(i, how, start, notes)
+            except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
+                if following is None:
+                    raise error.at(f"image {i}, '{example.name}'") from error.__cause__
+                notes = (*notes, f"{told}: {type(error).__name__}; {following[2]}")
+            except SparseImplicitError as error:
+                raise error.at(f"image {i}, '{example.name}'") from error.__cause__
+        raise AssertionError("every try has returned or raised")
 
     def _solve(
         self, i: int, visit: Visit, kept: Kept, notes: tuple[str, ...]
