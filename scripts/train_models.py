@@ -1,0 +1,88 @@
+"""Train the shipped denoisers, score them on the 68 test images, and file what came of it.
+
+    python scripts/train_models.py TRAIN400 BSDS68                       all of datasets/models
+    python scripts/train_models.py TRAIN400 BSDS68 dct3-sigma25 foe24-sigma25
+
+TRAIN400 is the folder of 400 crops, 180 × 180, of BSDS training images, BSDS68 that of the 68 grey
+test images: both for research use, and not shipped. For each config NAME.toml it runs
+
+    sparseimplicit learn datasets/models/NAME.toml --data TRAIN400 --out results/NAME
+    sparseimplicit evaluate BSDS68 --model results/NAME/model.npz --out results/NAME-scores
+
+and writes NAME.npz, NAME.log and NAME.json, the scores and the seconds of both, beside the config.
+Killed, it goes on where it was when given again; seconds of all its runs are added up.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+from sparseimplicit.files import write_atomically
+from sparseimplicit.imaging import read_model
+from sparseimplicit.imaging.models import write_model
+
+MODELS = pathlib.Path(__file__).resolve().parents[1] / "datasets" / "models"
+
+
+def timed(spent, part, *command):
+    """Run a command of ours; add its seconds to those that a file holds of a part, return them."""
+    started = time.perf_counter()
+    try:
+        subprocess.run([sys.executable, "-m", "sparseimplicit", *map(str, command)], check=True)
+    finally:
+        held = json.loads(spent.read_text()) if spent.exists() else {}
+        held[part] = held.get(part, 0.0) + time.perf_counter() - started
+        spent.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(spent, json.dumps(held).encode())
+    return held[part]
+
+
+def make(name, train, test, out, jobs):
+    """Train one model and score it."""
+    config, results, scores = MODELS / f"{name}.toml", out / name, out / f"{name}-scores"
+    spent = out / f"{name}-seconds.json"
+    learned = timed(spent, "learn", "learn", config, "--data", train, "--out", results)
+    scored = timed(
+        spent, "evaluate", "evaluate", test, "--model", results / "model.npz", "--out", scores,
+        "--jobs", jobs, "--figures", 0,
+    )  # fmt: skip
+    means = json.loads((scores / "scores.json").read_text())["mean"]
+    told = {
+        "model": name, "images": test.name, "sigma": read_model(results / "model.npz").sigma,
+        "mean": means, "seconds": {"learn": round(learned, 1), "evaluate": round(scored, 1)},
+    }  # fmt: skip
+    saved = read_model(results / "model.npz")
+    about = {**saved.about, "scores": {**saved.about.get("scores", {}), test.name: means}}
+    write_model(MODELS / f"{name}.npz", saved.model, saved.theta, about, shape=saved.shape)
+    write_atomically(MODELS / f"{name}.json", (json.dumps(told, indent=2) + "\n").encode())
+    shutil.copyfile(results / "log.txt", MODELS / f"{name}.log")
+    print(json.dumps(told))
+
+
+def main():
+    """Make the models named."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = sorted(path.stem for path in MODELS.glob("*.toml"))
+    parser.add_argument("train", type=pathlib.Path)
+    parser.add_argument("test", type=pathlib.Path)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}; all if none is named")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/models"))
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    for folder in (options.train, options.test):
+        if not folder.is_dir():
+            parser.error(f"there is no folder {folder}")
+    if unknown := set(options.names) - set(known):
+        parser.error(f"there is no model {', '.join(unknown)}: choose from {', '.join(known)}")
+    for name in options.names or known:
+        make(name, options.train, options.test, options.out, options.jobs)
+
+
+if __name__ == "__main__":
+    main()
