@@ -28,6 +28,11 @@ from sparseimplicit.imaging.models import write_model
 MODELS = pathlib.Path(__file__).resolve().parents[1] / "datasets" / "models"
 
 
+def write_text(path, text):
+    """Write a text file, whole or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def timed(spent, part, *command):
     """Run a command of ours; add its seconds to those that a file holds of a part, return them."""
     started = time.perf_counter()
@@ -37,7 +42,7 @@ def timed(spent, part, *command):
         held = json.loads(spent.read_text()) if spent.exists() else {}
         held[part] = held.get(part, 0.0) + time.perf_counter() - started
         spent.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(spent, json.dumps(held).encode())
+        write_text(spent, json.dumps(held))
     return held[part]
 
 
@@ -58,7 +63,7 @@ def make(name, train, test, out, jobs):
     saved = read_model(results / "model.npz")
     about = {**saved.about, "scores": {**saved.about.get("scores", {}), test.name: means}}
     write_model(MODELS / f"{name}.npz", saved.model, saved.theta, about, shape=saved.shape)
-    write_atomically(MODELS / f"{name}.json", (json.dumps(told, indent=2) + "\n").encode())
+    write_text(MODELS / f"{name}.json", json.dumps(told, indent=2) + "\n")
     shutil.copyfile(results / "log.txt", MODELS / f"{name}.log")
     print(json.dumps(told))
 
