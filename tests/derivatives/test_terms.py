@@ -257,6 +257,12 @@ def unrolled(y, x, c):
         (lambda: data(5) and terms.stencil((3, 3), [(0, 9)], border="inside"), ShapeError,
          "no pixel"),
         (lambda: terms.patches((3, 3), (4, 1)), ShapeError, "do not fit"),
+        (lambda: terms.stencil((3, 3), [(0, 0.5)]), ShapeError, "an offset = (0, 0.5) is not of"),
+        (lambda: terms.stencil((3.5,), [0]), ShapeError, "shape = (3.5,) is not of whole numbers"),
+        (lambda: terms.stencil((3,), [0], field=0.5), ShapeError, "field = 0.5 is not of whole"),
+        (lambda: terms.patches((4, 4), (1.5, 2)), ShapeError, "size = (1.5, 2) is not of whole"),
+        (lambda: terms.shared(1.5), ShapeError, "m = 1.5 is not of whole numbers"),
+        (lambda: terms.parameters(0, (2, 2.5)), ShapeError, "shape = (2, 2.5) is not of whole"),
         (lambda: terms.stencil((3,), [0]) + terms.stencil((4,), [0]), ShapeError, "joined"),
         (lambda: terms.Energy([terms.term(unrolled, y=np.zeros((4, 25), int))], n_y=4).hessian(
             [], np.ones(4)), StructureError, "pass lift="),
