@@ -274,6 +274,54 @@ def test_what_does_not_fit_is_said(make, error, said):
     assert said.replace("\\", "") in str(caught.value)
 
 
+def assigned(y, x, c):
+    y[0] = 3.0
+    return y[0] ** 2
+
+
+def added(y, x, c):
+    c += 1.0
+    return y[0] * c[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "said"),
+    [
+        (lambda y, x, c: y[3], ShapeError, "reads y[3], but an element has 2 unknowns"),
+        (lambda y, x, c: y[0] * x[0], ShapeError, "reads x[0], but x= was not given: it has 0 par"),
+        (lambda y, x, c: y[0] * c[1], ShapeError, "reads c[1], but an element has 1 data"),
+        (lambda y, x: y[0], StructureError, "takes (y, x); it is called with three arguments"),
+        (lambda y, x, c: y[0] % 1, StructureError, "'remainder' is not differentiable"),
+        (lambda y, x, c: 1 // y[0], StructureError, "'floor_divide' is not differentiable"),
+        (lambda y, x, c: "a", StructureError, "met 'a' where a real number is needed"),
+        (lambda y, x, c: np.array([1.0, 2.0])[y[0]], StructureError, "indexes an array with an un"),
+        (lambda y, x, c: y[0] + 1 / 0, StructureError, "ZeroDivisionError: division by zero"),
+        (assigned, StructureError, "assigns to y, x or c"),
+        (added, StructureError, "assigns to y, x or c"),
+        (lambda y, x, c: y[0] if c[0] > 0 else 0.0, StructureError, "value of its data c"),
+        (lambda y, x, c: y[0] if y[0] > c[0] else 0.0, StructureError, "value of an unknown"),
+    ],
+)
+def test_what_a_function_does_wrong_is_said_with_its_term(function, error, said):
+    term = terms.term(function, y=np.array([[0, 1], [1, 2]]), c=np.ones(2), name="smooth")
+    with pytest.raises(error) as caught:
+        terms.Energy(term, n_y=3)
+    assert said in str(caught.value)
+    assert "where: smooth" in str(caught.value)
+    assert caught.value.fix is not None
+
+
+def test_loops_and_copies_of_local_vectors_are_free():
+    def phi(y, x, c):
+        z = y.copy()
+        z[0] = 2.0 * y[1]
+        a, b = y
+        return sum(v**2 for v in z) + a * b
+
+    energy = terms.Energy(terms.term(phi, y=np.array([[0, 1]])), n_y=2)
+    assert energy.objective([], [2.0, 3.0]) == 36.0 + 9.0 + 6.0
+
+
 def test_kernels_are_kept_on_disk_by_content(tmp_path):
     """A second process compiles nothing: it finds the machine code of the first."""
     script = (

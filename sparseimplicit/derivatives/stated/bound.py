@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import NonFinite, ShapeError, SparseImplicitError
+from ..tracing.refusals import check_arguments, refusal
 from ..tracing.tape import Graph
-from ..tracing.values import Value, Vector, node_of, vector
+from ..tracing.values import Value, local, node_of, vector
 from .grids import Stencil
 from .terms import Block, Shared, Term, index_array
 
@@ -175,10 +176,15 @@ class BoundTerm:
         shaped = x if self.x_shape is None else x.reshape(self.x_shape)
         c = vector(graph, "c", self.c_shape)
         try:
-            result = self.term.function(y, shaped.view(Vector), c)
+            check_arguments(self.term.function)
+            result = self.term.function(
+                local(y, "r" if self.lifted else "y"), local(shaped, "x"), local(c, "c")
+            )
             self.outputs = self._nodes(result)
         except SparseImplicitError as error:
             raise error.at(self.name) from error.__cause__
+        except Exception as error:
+            raise refusal(error).at(self.name) from error
 
     def _nodes(self, result: Any) -> list[int]:
         flat = np.asarray(result, dtype=object).reshape(-1)
