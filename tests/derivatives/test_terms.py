@@ -219,6 +219,44 @@ def test_residuals_with_fixed_unknowns():
     assert made[1.0].parameter_jacobian(np.zeros(n - 1), np.ones(n)).shape == (n, n - 1)
 
 
+def pull(y, x, c):
+    return np.stack([y[0] - y[1], y[1] - y[0]])
+
+
+PAIRS = np.stack([np.arange(5), np.arange(1, 6)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "error", "said"),
+    [
+        (([0, 5], [1.0, 2.0, 3.0]), ShapeError, "3 values are given for 2 unknowns"),
+        (([0, 5], [1.0, np.nan]), NonFinite, "the value of unknown 5 is nan"),
+        (([0, 5], "ab"), ShapeError, "the values 'ab' are no real numbers"),
+        (np.array([True, False]), ShapeError, "the mask fixed= has shape (2,), n_y is 6"),
+        ([1, 1], ShapeError, "fixed= names an unknown twice"),
+    ],
+)
+def test_fixed_unknowns_that_do_not_fit(fixed, error, said):
+    with pytest.raises(error) as caught:
+        terms.Residual(pull, rows=PAIRS, y=PAIRS, fixed=fixed)
+    assert said in str(caught.value)
+    assert caught.value.where == "Residual, fixed="
+    assert caught.value.fix is not None
+
+
+def test_a_residual_of_no_elements():
+    none, y = PAIRS[:0], np.arange(6.0)
+    made = terms.Residual(pull, rows=none, y=none, x=none, c=np.ones((0, 2)), n_y=6, n_x=3,
+                          fixed=([2], 5.0))  # fmt: skip
+    x = np.ones(3)
+    np.testing.assert_array_equal(made.residual(x, y), [0, 0, -3, 0, 0, 0])
+    np.testing.assert_array_equal(made.state_jacobian(x, y).toarray(), np.diag(y == 2) * 1.0)
+    assert made.parameter_jacobian(x, y).nnz == 0
+    np.testing.assert_array_equal(made.state_adjoint(x, y, y), [0, 0, 2, 0, 0, 0])
+    with pytest.raises(StructureError, match="or parts are needed, got NoneType"):
+        terms.Residual(None, rows=PAIRS, y=PAIRS)
+
+
 def test_values_that_are_no_numbers_are_named():
     problem = terms.Energy(
         terms.term(lambda y, x, c: np.sqrt(y[0]) * x[0], y=np.arange(5), x=terms.shared(1),

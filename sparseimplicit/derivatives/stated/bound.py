@@ -78,7 +78,7 @@ class BoundTerm:
                 )
             if len(parts) == 1:
                 self.x_shape = array.shape[1:]
-            array = array.reshape(self.count, -1)
+            array = _flat(array)
             self.x_inputs += [("xm", columns + j) for j in range(array.shape[1])]
             columns += array.shape[1]
             maps.append(array)
@@ -100,7 +100,7 @@ class BoundTerm:
                 fix="give one row of data for each element, or use a closure for data of all.",
             )
         self.c_shape = c.shape[1:] if c.ndim > 1 else (1,)
-        c = np.ascontiguousarray(c.reshape(self.count, -1), dtype=np.float64)
+        c = np.ascontiguousarray(_flat(c), dtype=np.float64)
         if not np.isfinite(c).all():
             e = int(np.argmin(np.isfinite(c).all(axis=1)))
             raise NonFinite(f"c= of element {e} is {c[e]}.", where=self.name)
@@ -162,7 +162,7 @@ class BoundTerm:
             raise ShapeError(
                 f"rows= has {rows.shape[0]} elements, y= has {self.count}.", where=self.name
             )
-        return np.ascontiguousarray(rows.reshape(self.count, -1))
+        return np.ascontiguousarray(_flat(rows))
 
     def _trace(self) -> None:
         self.graph = graph = Graph()
@@ -198,3 +198,8 @@ class BoundTerm:
                 else "return one number for each of the element's rows.",
             )  # fmt: skip
         return [node_of(self.graph, v) for v in flat]
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any]:
+    """Return one row for each element, also where there are none."""
+    return array.reshape(array.shape[0], int(np.prod(array.shape[1:], dtype=int)))
