@@ -312,6 +312,27 @@ def test_what_does_not_fit_is_said(make, error, said):
     assert said.replace("\\", "") in str(caught.value)
 
 
+def test_what_is_missing_is_said():
+    for given, told in ((None, "NoneType"), ([None], "NoneType"), (3, "int")):
+        with pytest.raises(StructureError, match=f"made by si.term, got {told}"):
+            terms.Energy(given, n_y=6)
+    with pytest.raises(ShapeError, match="not of whole numbers"):
+        terms.Energy([], n_y=6.5)
+    scaled = terms.term(lambda y, x, c: x[0] * y[0] ** 2, y=np.arange(6), x=terms.shared(1))
+    energy, y = terms.Energy(scaled, n_y=6, n_x=1), np.ones(6)
+    for x, said in ((None, "x is missing"), (["a"], "x holds <U1")):
+        with pytest.raises(ShapeError, match=said):
+            energy.objective(x, y)
+    with pytest.raises(ShapeError, match="x is missing"):
+        ImplicitFunction(energy).solve(None, y)
+
+
+def test_a_branch_on_a_parameter_is_said():
+    term = terms.term(lambda y, x, c: y[0] if x[0] > 0 else 0.0, y=np.arange(3), x=terms.shared(1))
+    with pytest.raises(StructureError, match="branched on the value of a parameter"):
+        terms.Energy(term, n_y=3, n_x=1)
+
+
 def assigned(y, x, c):
     y[0] = 3.0
     return y[0] ** 2
