@@ -71,6 +71,10 @@ class Residual(RootProblem):
         name: str | None = None,
     ) -> None:
         parts = [part(function, rows, y, x, c, name)] if callable(function) else _parts(function)
+        if any(r is None for _, r in parts):
+            raise ShapeError(
+                "rows= is missing.", where="Residual", fix="say where the numbers are added."
+            )
         n_y = _size([r for _, r in parts] + [t.y for t, _ in parts]) if n_y is None else n_y
         n_x = _size([t.x for t, _ in parts]) if n_x is None else n_x
         n_y, n_x = whole_numbers((n_y, n_x), "(n_y, n_x)", "Residual")

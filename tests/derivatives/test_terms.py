@@ -255,6 +255,8 @@ def test_a_residual_of_no_elements():
     np.testing.assert_array_equal(made.state_adjoint(x, y, y), [0, 0, 2, 0, 0, 0])
     with pytest.raises(StructureError, match="or parts are needed, got NoneType"):
         terms.Residual(None, rows=PAIRS, y=PAIRS)
+    with pytest.raises(ShapeError, match="rows= is missing"):
+        terms.Residual(pull, y=PAIRS)
 
 
 def test_values_that_are_no_numbers_are_named():
