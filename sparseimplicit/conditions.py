@@ -137,6 +137,8 @@ def finite_vector(value: Any, n: int, name: str) -> Array:
 
 def parameter_vector(value: Any, name: str) -> Array:
     """Return a number or an array as a finite vector of its own memory."""
+    if value is None:
+        raise ShapeError(f"{name} is missing.", fix="give a number or a vector; [] if it is empty.")
     array = np.array(value, dtype=np.float64) if not np.iscomplexobj(value) else None
     if array is None or array.ndim > 1:
         raise ShapeError(

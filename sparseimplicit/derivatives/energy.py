@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from .cross import assembled as columns_assembled
 from .inputs import Inputs
 from .programs.contract import Contraction
 from .stated.bound import BoundTerm
+from .stated.grids import whole_numbers
 from .stated.terms import Term
 
 
@@ -60,8 +61,8 @@ class Energy(MinimizationProblem):
         structure: Structure | None = None,
         assembled: bool = True,
     ) -> None:
-        terms = [terms] if isinstance(terms, Term) else list(terms)
-        n_y, n_x = int(n_y), int(n_x)
+        terms = list(terms) if isinstance(terms, Iterable) else [terms]
+        n_y, n_x = whole_numbers((n_y, n_x), "(n_y, n_x)", "Energy")
         checked = bound(terms, n_y, n_x)
         for key, value in {
             "structure": structure, "assembled": assembled, "n_y": n_y, "n_x": n_x,
@@ -202,7 +203,9 @@ def bound(terms: Sequence[Term], n_y: int, n_x: int, rows: Any = None) -> list[B
     for t in terms:
         if not isinstance(t, Term):
             raise StructureError(
-                f"terms must be made by si.term, got {type(t).__name__}.", where="Energy"
+                f"terms must be made by si.term, got {type(t).__name__}.",
+                where="Energy",
+                fix="give one si.term(function, y=…), or a list of them.",
             )
     return [
         BoundTerm(t, f"term {i}" if t.name is None else t.name, n_y, n_x, rows)

@@ -40,13 +40,18 @@ class Inputs:
 
     def direction(self, given: Any, size: int, name: str) -> Array:
         """Return a vector of this size, not to be written."""
+        needed = f"a real vector of size {size} is needed."
+        if given is None:
+            fix = "give it." if size else "give []."
+            raise ShapeError(f"{name} is missing; {needed}", where=self.name, fix=fix)
         array = np.asarray(given)
         if np.iscomplexobj(array) or array.size != size or array.ndim > 1:
-            raise ShapeError(
-                f"{name} has shape {array.shape}; a real vector of size {size} is needed.",
-                where=self.name,
-            )
-        return frozen(np.asarray(array, dtype=np.float64).reshape(-1))
+            raise ShapeError(f"{name} has shape {array.shape}; {needed}", where=self.name)
+        try:
+            numbers = np.asarray(array, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ShapeError(f"{name} holds {array.dtype}; {needed}", where=self.name) from None
+        return frozen(numbers.reshape(-1))
 
     def finite(self, out: Array, name: str, x: Array, y: Array) -> None:
         """Raise `NonFinite`, and name the element, unless all numbers are finite."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ShapeError
+from ..errors import ShapeError, StructureError
 from ..linear import Structure
 from ..linear.operator import Array
 from ..problem import RootProblem
@@ -19,7 +19,9 @@ from .cross import assembled as columns_assembled
 from .inputs import Inputs
 from .programs.contract import Contraction
 from .stated.bound import BoundTerm
-from .stated.terms import Term, index_array, term
+from .stated.fixed import fixed_unknowns
+from .stated.grids import whole_numbers
+from .stated.terms import Term, term
 
 PLAIN = Contraction(())
 
@@ -68,16 +70,21 @@ class Residual(RootProblem):
         structure: Structure | None = None,
         name: str | None = None,
     ) -> None:
-        parts = [part(function, rows, y, x, c, name)] if callable(function) else list(function)
-        n_y = _size([r for _, r in parts] + [t.y for t, _ in parts]) if n_y is None else int(n_y)
-        n_x = _size([t.x for t, _ in parts]) if n_x is None else int(n_x)
+        parts = [part(function, rows, y, x, c, name)] if callable(function) else _parts(function)
+        if any(r is None for _, r in parts):
+            raise ShapeError(
+                "rows= is missing.", where="Residual", fix="say where the numbers are added."
+            )
+        n_y = _size([r for _, r in parts] + [t.y for t, _ in parts]) if n_y is None else n_y
+        n_x = _size([t.x for t, _ in parts]) if n_x is None else n_x
+        n_y, n_x = whole_numbers((n_y, n_x), "(n_y, n_x)", "Residual")
         terms = [
             BoundTerm(t, f"residual {i}" if t.name is None else t.name, n_y, n_x, r)
             for i, (t, r) in enumerate(parts)
         ]
         if any(t.lifted for t in terms):
             raise ShapeError("lift= is for energies.", where="Residual")
-        places, values = _fixed(fixed, n_y)
+        places, values = fixed_unknowns(fixed, n_y)
         for key, value in {
             "structure": structure, "n_y": n_y, "n_x": n_x, "terms": terms, "fixed": places,
             "fixed_values": values, "_assembly": Assembly(terms, n_y, n_x, places),
@@ -212,6 +219,17 @@ def part(
     return term(function, y, x, c, None, name), rows
 
 
+def _parts(given: Any) -> list[tuple[Term, Any]]:
+    parts = list(given) if isinstance(given, Iterable) else None
+    if parts is None or not all(isinstance(p, tuple) and len(p) == 2 for p in parts):
+        raise StructureError(
+            f"a function of (y, x, c) or parts are needed, got {type(given).__name__}.",
+            where="Residual",
+            fix="give Residual(function, rows=…, y=…), or a list of si.part(function, rows, y).",
+        )
+    return parts
+
+
 def _size(places: Sequence[Any]) -> int:
     """Return how many numbers the index arrays name."""
     largest = 0
@@ -226,23 +244,3 @@ def _size(places: Sequence[Any]) -> int:
             else:
                 largest = max(largest, int(np.max(piece, initial=-1)) + 1)
     return largest
-
-
-def _fixed(given: Any, n_y: int) -> tuple[NDArray[Any] | None, Array]:
-    values: Any = 0.0
-    if isinstance(given, tuple) and len(given) == 2:
-        given, values = given
-    if given is None:
-        return None, np.empty(0)
-    places = np.asarray(given)
-    if places.dtype == np.bool_:
-        if places.shape != (n_y,):
-            raise ShapeError(f"the mask fixed= has shape {places.shape}, n_y is {n_y}.")
-        places = np.flatnonzero(places)
-    if places.size == 0:
-        return None, np.empty(0)
-    checked = index_array(places, n_y, "Residual", "fixed=")[:, 0]
-    unique, first = np.unique(checked, return_index=True)
-    if unique.size != checked.size:
-        raise ShapeError("fixed= names an unknown twice.", where="Residual")
-    return unique, np.broadcast_to(np.asarray(values, dtype=np.float64), checked.shape)[first]

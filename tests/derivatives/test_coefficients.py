@@ -51,6 +51,33 @@ def test_any_terms_on_a_grid(shape, offsets, function, border):
     np.testing.assert_allclose(found.diagonal(), np.diag(exact), atol=1e-14 * scale)
 
 
+CLOSED = [(2,), (4,), (1, 2), (2, 2), (3, 3), (2, 5), (5, 2), (4, 2), (2, 3, 1), (2, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "border"),
+    [(shape, "periodic") for shape in CLOSED]
+    + [(shape, b) for shape in ((2, 1), (2, 3)) for b in ("nearest", "inside", "symmetric")],
+)
+def test_axes_of_few_points(shape, border):
+    """Where both ways round a closed grid lead to one pixel, it is coupled once for each way."""
+    steps = [tuple(size // 2 * (a == axis) for a in range(len(shape)))
+             for axis, size in enumerate(shape) if size > 1]  # fmt: skip
+    corner = tuple(size // 2 for size in shape)
+    zero = (0,) * len(shape)
+
+    def apart(y, x, c):
+        weights = np.arange(1.0, y.size)
+        return x[0] * np.sum(weights * (y[1:] - y[0]) ** 4) + 0.1 * y[0] ** 2 + y[0] * y[-1]
+
+    assembled, bare = both(shape, [zero, *steps, corner], apart, border)
+    y = np.random.default_rng(4).standard_normal(assembled.n_y)
+    exact, found = assembled.hessian([0.7], y).toarray(), bare.hessian([0.7], y)
+    scale = np.abs(exact).max()
+    np.testing.assert_allclose(found @ np.eye(y.size), exact, rtol=0, atol=1e-13 * scale)
+    np.testing.assert_allclose(found.assemble().toarray(), exact, rtol=0, atol=1e-13 * scale)
+
+
 def test_the_same_bits_for_any_number_of_threads():
     f = np.random.default_rng(0).uniform(0, 255, (330, 310))
     problem = total_variation(f, assembled=False)

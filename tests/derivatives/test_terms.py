@@ -219,6 +219,46 @@ def test_residuals_with_fixed_unknowns():
     assert made[1.0].parameter_jacobian(np.zeros(n - 1), np.ones(n)).shape == (n, n - 1)
 
 
+def pull(y, x, c):
+    return np.stack([y[0] - y[1], y[1] - y[0]])
+
+
+PAIRS = np.stack([np.arange(5), np.arange(1, 6)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "error", "said"),
+    [
+        (([0, 5], [1.0, 2.0, 3.0]), ShapeError, "3 values are given for 2 unknowns"),
+        (([0, 5], [1.0, np.nan]), NonFinite, "the value of unknown 5 is nan"),
+        (([0, 5], "ab"), ShapeError, "the values 'ab' are no real numbers"),
+        (np.array([True, False]), ShapeError, "the mask fixed= has shape (2,), n_y is 6"),
+        ([1, 1], ShapeError, "fixed= names an unknown twice"),
+    ],
+)
+def test_fixed_unknowns_that_do_not_fit(fixed, error, said):
+    with pytest.raises(error) as caught:
+        terms.Residual(pull, rows=PAIRS, y=PAIRS, fixed=fixed)
+    assert said in str(caught.value)
+    assert caught.value.where == "Residual, fixed="
+    assert caught.value.fix is not None
+
+
+def test_a_residual_of_no_elements():
+    none, y = PAIRS[:0], np.arange(6.0)
+    made = terms.Residual(pull, rows=none, y=none, x=none, c=np.ones((0, 2)), n_y=6, n_x=3,
+                          fixed=([2], 5.0))  # fmt: skip
+    x = np.ones(3)
+    np.testing.assert_array_equal(made.residual(x, y), [0, 0, -3, 0, 0, 0])
+    np.testing.assert_array_equal(made.state_jacobian(x, y).toarray(), np.diag(y == 2) * 1.0)
+    assert made.parameter_jacobian(x, y).nnz == 0
+    np.testing.assert_array_equal(made.state_adjoint(x, y, y), [0, 0, 2, 0, 0, 0])
+    with pytest.raises(StructureError, match="or parts are needed, got NoneType"):
+        terms.Residual(None, rows=PAIRS, y=PAIRS)
+    with pytest.raises(ShapeError, match="rows= is missing"):
+        terms.Residual(pull, y=PAIRS)
+
+
 def test_values_that_are_no_numbers_are_named():
     problem = terms.Energy(
         terms.term(lambda y, x, c: np.sqrt(y[0]) * x[0], y=np.arange(5), x=terms.shared(1),
@@ -257,6 +297,12 @@ def unrolled(y, x, c):
         (lambda: data(5) and terms.stencil((3, 3), [(0, 9)], border="inside"), ShapeError,
          "no pixel"),
         (lambda: terms.patches((3, 3), (4, 1)), ShapeError, "do not fit"),
+        (lambda: terms.stencil((3, 3), [(0, 0.5)]), ShapeError, "an offset = (0, 0.5) is not of"),
+        (lambda: terms.stencil((3.5,), [0]), ShapeError, "shape = (3.5,) is not of whole numbers"),
+        (lambda: terms.stencil((3,), [0], field=0.5), ShapeError, "field = 0.5 is not of whole"),
+        (lambda: terms.patches((4, 4), (1.5, 2)), ShapeError, "size = (1.5, 2) is not of whole"),
+        (lambda: terms.shared(1.5), ShapeError, "m = 1.5 is not of whole numbers"),
+        (lambda: terms.parameters(0, (2, 2.5)), ShapeError, "shape = (2, 2.5) is not of whole"),
         (lambda: terms.stencil((3,), [0]) + terms.stencil((4,), [0]), ShapeError, "joined"),
         (lambda: terms.Energy([terms.term(unrolled, y=np.zeros((4, 25), int))], n_y=4).hessian(
             [], np.ones(4)), StructureError, "pass lift="),
@@ -266,6 +312,75 @@ def test_what_does_not_fit_is_said(make, error, said):
     with pytest.raises(error) as caught:
         make()
     assert said.replace("\\", "") in str(caught.value)
+
+
+def test_what_is_missing_is_said():
+    for given, told in ((None, "NoneType"), ([None], "NoneType"), (3, "int")):
+        with pytest.raises(StructureError, match=f"made by si.term, got {told}"):
+            terms.Energy(given, n_y=6)
+    with pytest.raises(ShapeError, match="not of whole numbers"):
+        terms.Energy([], n_y=6.5)
+    scaled = terms.term(lambda y, x, c: x[0] * y[0] ** 2, y=np.arange(6), x=terms.shared(1))
+    energy, y = terms.Energy(scaled, n_y=6, n_x=1), np.ones(6)
+    for x, said in ((None, "x is missing"), (["a"], "x holds <U1")):
+        with pytest.raises(ShapeError, match=said):
+            energy.objective(x, y)
+    with pytest.raises(ShapeError, match="x is missing"):
+        ImplicitFunction(energy).solve(None, y)
+
+
+def test_a_branch_on_a_parameter_is_said():
+    term = terms.term(lambda y, x, c: y[0] if x[0] > 0 else 0.0, y=np.arange(3), x=terms.shared(1))
+    with pytest.raises(StructureError, match="branched on the value of a parameter"):
+        terms.Energy(term, n_y=3, n_x=1)
+
+
+def assigned(y, x, c):
+    y[0] = 3.0
+    return y[0] ** 2
+
+
+def added(y, x, c):
+    c += 1.0
+    return y[0] * c[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "said"),
+    [
+        (lambda y, x, c: y[3], ShapeError, "reads y[3], but an element has 2 unknowns"),
+        (lambda y, x, c: y[0] * x[0], ShapeError, "reads x[0], but x= was not given: it has 0 par"),
+        (lambda y, x, c: y[0] * c[1], ShapeError, "reads c[1], but an element has 1 data"),
+        (lambda y, x: y[0], StructureError, "takes (y, x); it is called with three arguments"),
+        (lambda y, x, c: y[0] % 1, StructureError, "'remainder' is not differentiable"),
+        (lambda y, x, c: 1 // y[0], StructureError, "'floor_divide' is not differentiable"),
+        (lambda y, x, c: "a", StructureError, "met 'a' where a real number is needed"),
+        (lambda y, x, c: np.array([1.0, 2.0])[y[0]], StructureError, "indexes an array with an un"),
+        (lambda y, x, c: y[0] + 1 / 0, StructureError, "ZeroDivisionError: division by zero"),
+        (assigned, StructureError, "assigns to y, x or c"),
+        (added, StructureError, "assigns to y, x or c"),
+        (lambda y, x, c: y[0] if c[0] > 0 else 0.0, StructureError, "value of its data c"),
+        (lambda y, x, c: y[0] if y[0] > c[0] else 0.0, StructureError, "value of an unknown"),
+    ],
+)
+def test_what_a_function_does_wrong_is_said_with_its_term(function, error, said):
+    term = terms.term(function, y=np.array([[0, 1], [1, 2]]), c=np.ones(2), name="smooth")
+    with pytest.raises(error) as caught:
+        terms.Energy(term, n_y=3)
+    assert said in str(caught.value)
+    assert "where: smooth" in str(caught.value)
+    assert caught.value.fix is not None
+
+
+def test_loops_and_copies_of_local_vectors_are_free():
+    def phi(y, x, c):
+        z = y.copy()
+        z[0] = 2.0 * y[1]
+        a, b = y
+        return sum(v**2 for v in z) + a * b
+
+    energy = terms.Energy(terms.term(phi, y=np.array([[0, 1]])), n_y=2)
+    assert energy.objective([], [2.0, 3.0]) == 36.0 + 9.0 + 6.0
 
 
 def test_kernels_are_kept_on_disk_by_content(tmp_path):

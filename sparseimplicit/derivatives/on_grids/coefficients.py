@@ -99,8 +99,10 @@ def _differences(
     here, there = (np.unravel_index(p.ravel(), terms.shape) for p in (rows, columns))
     apart = np.stack([b - a for a, b in zip(here, there, strict=True)], axis=1)
     if any(_periodic(terms)):
-        half = np.array(terms.shape) // 2
-        apart = (apart + half) % np.array(terms.shape) - half
+        # The shorter way round. Half way round it is the one within the grid, so that of an entry
+        # and its mirror image always one alone is in the triangle that is kept.
+        sizes = np.array(terms.shape)
+        apart = np.where(2 * np.abs(apart) > sizes, apart - np.sign(apart) * sizes, apart)
     return rows, apart
 
 

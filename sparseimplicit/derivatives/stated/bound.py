@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import NonFinite, ShapeError, SparseImplicitError
+from ..tracing.refusals import check_arguments, refusal
 from ..tracing.tape import Graph
-from ..tracing.values import Value, Vector, node_of, vector
+from ..tracing.values import Value, local, node_of, vector
 from .grids import Stencil
 from .terms import Block, Shared, Term, index_array
 
@@ -77,7 +78,7 @@ class BoundTerm:
                 )
             if len(parts) == 1:
                 self.x_shape = array.shape[1:]
-            array = array.reshape(self.count, -1)
+            array = _flat(array)
             self.x_inputs += [("xm", columns + j) for j in range(array.shape[1])]
             columns += array.shape[1]
             maps.append(array)
@@ -99,7 +100,7 @@ class BoundTerm:
                 fix="give one row of data for each element, or use a closure for data of all.",
             )
         self.c_shape = c.shape[1:] if c.ndim > 1 else (1,)
-        c = np.ascontiguousarray(c.reshape(self.count, -1), dtype=np.float64)
+        c = np.ascontiguousarray(_flat(c), dtype=np.float64)
         if not np.isfinite(c).all():
             e = int(np.argmin(np.isfinite(c).all(axis=1)))
             raise NonFinite(f"c= of element {e} is {c[e]}.", where=self.name)
@@ -161,7 +162,7 @@ class BoundTerm:
             raise ShapeError(
                 f"rows= has {rows.shape[0]} elements, y= has {self.count}.", where=self.name
             )
-        return np.ascontiguousarray(rows.reshape(self.count, -1))
+        return np.ascontiguousarray(_flat(rows))
 
     def _trace(self) -> None:
         self.graph = graph = Graph()
@@ -175,10 +176,15 @@ class BoundTerm:
         shaped = x if self.x_shape is None else x.reshape(self.x_shape)
         c = vector(graph, "c", self.c_shape)
         try:
-            result = self.term.function(y, shaped.view(Vector), c)
+            check_arguments(self.term.function)
+            result = self.term.function(
+                local(y, "r" if self.lifted else "y"), local(shaped, "x"), local(c, "c")
+            )
             self.outputs = self._nodes(result)
         except SparseImplicitError as error:
             raise error.at(self.name) from error.__cause__
+        except Exception as error:
+            raise refusal(error).at(self.name) from error
 
     def _nodes(self, result: Any) -> list[int]:
         flat = np.asarray(result, dtype=object).reshape(-1)
@@ -192,3 +198,8 @@ class BoundTerm:
                 else "return one number for each of the element's rows.",
             )  # fmt: skip
         return [node_of(self.graph, v) for v in flat]
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any]:
+    """Return one row for each element, also where there are none."""
+    return array.reshape(array.shape[0], int(np.prod(array.shape[1:], dtype=int)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, Final
 
 import numpy as np
@@ -135,10 +136,9 @@ def stencil(
     ------
     ShapeError
     """
-    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
-    points = tuple(
-        (int(field), tuple(int(d) for d in np.atleast_1d(np.asarray(offset)))) for offset in offsets
-    )
+    shape = whole_numbers(shape, "shape", "stencil")
+    (field,) = whole_numbers(field, "field", "stencil")
+    points = tuple((field, whole_numbers(o, "an offset", "stencil")) for o in offsets)
     if not 1 <= len(shape) <= 3 or min(shape) < 1 or not points or field < 0:
         raise ShapeError(
             f"a grid of 1 to 3 axes, offsets and a field ≥ 0 are needed, got shape {shape}, "
@@ -175,8 +175,8 @@ def patches(
     ------
     ShapeError
     """
-    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
-    size = tuple(int(n) for n in np.atleast_1d(np.asarray(size)))
+    shape = whole_numbers(shape, "shape", "patches")
+    size = whole_numbers(size, "size", "patches")
     inside = border == "inside"
     fits = len(size) == len(shape) and all(
         b >= 1 and (b <= n or not inside) for b, n in zip(size, shape, strict=True)
@@ -185,6 +185,18 @@ def patches(
         raise ShapeError(f"patches {size} do not fit into a grid {shape}.", where="patches")
     ranges = [range(b) if inside else range(-(b // 2), b - b // 2) for b in size]
     return stencil(shape, list(itertools.product(*ranges)), field, border)
+
+
+def whole_numbers(given: Any, name: str, where: str) -> tuple[int, ...]:
+    """Return whole numbers, of any type that holds them; others are refused, not cut off."""
+    try:
+        return tuple(index(n) for n in np.atleast_1d(np.asarray(given, dtype=object)))
+    except TypeError:
+        raise ShapeError(
+            f"{name} = {given!r} is not of whole numbers.",
+            where=where,
+            fix="give integers: n // 2 in place of n / 2.",
+        ) from None
 
 
 def on_grid(place: NDArray[Any], n: int, border: str) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import NonFinite, ShapeError, StructureError
-from .grids import Stencil
+from .grids import Stencil, whole_numbers
 
 
 @dataclass(frozen=True)
@@ -123,17 +123,19 @@ def shared(m: int, first: int = 0) -> Shared:
 
     Their derivatives are sums over all elements and never columns of a sparse matrix.
     """
+    (m,), (first,) = (whole_numbers(n, k, "shared") for n, k in ((m, "m"), (first, "first")))
     if m < 0 or first < 0:
         raise ShapeError(f"shared({m}, first={first}) names no part of x.", where="shared")
-    return Shared(int(m), int(first))
+    return Shared(m, first)
 
 
 def parameters(first: int, shape: Sequence[int]) -> Block:
     """Return the array of this shape that stands in x from ``first`` on: for ``lift=``."""
-    shape = tuple(int(n) for n in shape)
+    shape = whole_numbers(shape, "shape", "parameters")
+    (first,) = whole_numbers(first, "first", "parameters")
     if first < 0 or min(shape, default=0) < 1:
         raise ShapeError(f"parameters({first}, {shape}) names no part of x.", where="parameters")
-    return Block(int(first), shape)
+    return Block(first, shape)
 
 
 def index_array(places: Any, size: int, where: str, what: str) -> NDArray[Any]:

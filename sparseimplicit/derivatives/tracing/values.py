@@ -10,13 +10,8 @@ import numpy as np
 
 from ...errors import StructureError
 from .functions import builders
+from .refusals import beyond, branched
 from .tape import Graph
-
-BRANCHED: Final = "a local term branched on the value of an unknown"
-INSTEAD: Final = (
-    "both branches are needed for derivatives: use si.where(condition, a, b), np.maximum, "
-    "np.minimum or np.abs. (np.maximum of np.array([y[0], …]) branches too: write np.stack.)"
-)
 
 
 class Value:
@@ -36,7 +31,7 @@ class Value:
         return function(*_boxed(args), **{k: _boxed(v) for k, v in options.items()})
 
     def __bool__(self) -> bool:
-        raise StructureError(f"{BRANCHED}.", where="tracing a term", fix=INSTEAD)
+        raise branched(self.graph, [self.index])
 
     def _number(self) -> NoReturn:
         raise StructureError(
@@ -86,6 +81,7 @@ class Vector(np.ndarray):
     """An array of traced numbers, so that slices, sums, products and functions of it are traced."""
 
     __array_priority__ = 1001.0
+    name = ""  # of a term's own y, x or c
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return apply(ufunc, method, inputs, options)
@@ -102,8 +98,17 @@ class Vector(np.ndarray):
         traced = isinstance(result, np.ndarray) and result.dtype == object
         return _wrapped(result) if traced else result
 
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return super().__getitem__(key)
+        except IndexError as error:
+            if not self.name or "only integers" in str(error):
+                raise
+            raise beyond(self.name, key, self.shape) from None
+
     def __bool__(self) -> bool:
-        raise StructureError(f"{BRANCHED}.", where="tracing a term", fix=INSTEAD)
+        traced = [v for v in self.view(np.ndarray).ravel() if isinstance(v, Value)]
+        raise branched(_graph(*traced), [v.index for v in traced])
 
 
 LINEAR_ALGEBRA: Final = (np.linalg.norm, np.linalg.outer, np.linalg.cross, np.linalg.multi_dot)
@@ -118,6 +123,14 @@ def vector(graph: Graph, name: str, shape: tuple[int, ...]) -> Vector:
     return flat.reshape(shape).view(Vector)
 
 
+def local(values: Any, name: str) -> Vector:
+    """Return traced numbers as a term's own y, x or c: named, and not to be written."""
+    own: Vector = np.asarray(values, dtype=object).view(Vector)
+    own.name = name
+    own.flags.writeable = False
+    return own
+
+
 def node_of(graph: Graph, value: Any) -> int:
     """Return the node of a traced or a plain number; conditions become 1 and 0."""
     if isinstance(value, Value):
@@ -130,11 +143,21 @@ def node_of(graph: Graph, value: Any) -> int:
         if graph.condition(value.index):
             return graph.where(value.index, graph.const(1.0), graph.const(0.0))
         return value.index
-    if np.iscomplexobj(value) or np.size(value) != 1:
-        raise StructureError(
-            f"a local term met {value!r} where a real number is needed.", where="tracing a term"
-        )
-    return graph.const(float(np.asarray(value).reshape(())))
+    plain = np.asarray(value)
+    if plain.dtype.kind not in "fiubO" or plain.size != 1:
+        raise _no_number(value)
+    try:
+        return graph.const(float(plain.reshape(())))
+    except (TypeError, ValueError):
+        raise _no_number(value) from None
+
+
+def _no_number(value: Any) -> StructureError:
+    return StructureError(
+        f"a local term met {value!r} where a real number is needed.",
+        where="tracing a term",
+        fix="let it compute with real numbers, and return them.",
+    )
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
@@ -244,6 +267,8 @@ def unsupported(name: str, detail: str = "") -> StructureError:
 
 def binary(name: str, a: Any, b: Any) -> Any:
     """Return an operation of numpy's name on two numbers or arrays."""
+    if name not in SCALAR:
+        raise unsupported(name)
     if isinstance(a, np.ndarray | list | tuple) or isinstance(b, np.ndarray | list | tuple):
         return _elementwise(SCALAR[name], (a, b))
     return SCALAR[name](a, b)
@@ -278,7 +303,8 @@ SCALAR: Final[dict[str, Callable[..., Any]]] = {
 def _operators() -> None:
     """Give `Value` Python's operators, and the methods that numpy calls in arrays of objects."""
     pairs = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide",
-             "pow": "power", "and": "logical_and", "or": "logical_or"}  # fmt: skip
+             "pow": "power", "and": "logical_and", "or": "logical_or",
+             "mod": "remainder", "floordiv": "floor_divide", "xor": "bitwise_xor"}  # fmt: skip
     for short, name in pairs.items():
         setattr(Value, f"__{short}__", lambda a, b, name=name: binary(name, a, b))
         setattr(Value, f"__r{short}__", lambda a, b, name=name: binary(name, b, a))

@@ -1,0 +1,102 @@
+"""What a local term may not do, said in its own words: no foreign error leaves a trace."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ...errors import ShapeError, SparseImplicitError, StructureError
+from .tape import Graph
+
+INSTEAD: Final = (
+    "both branches are needed for derivatives: use si.where(condition, a, b), np.maximum, "
+    "np.minimum or np.abs. (np.maximum of np.array([y[0], …]) branches too: write np.stack.)"
+)
+BY_DATA: Final = (
+    "the function is run once for all elements, whose data differ: use si.where(condition, a, b), "
+    "or state a term for each kind of element; what is the same for all is no c=, but a number "
+    "that the function knows."
+)
+NOUNS: Final = {"y": "unknowns", "r": "responses", "x": "parameters", "c": "data"}
+
+
+class ReadBeyond(IndexError):
+    """A term reads beyond its local vector; an IndexError, which also ends loops over it."""
+
+
+def branched(graph: Graph | None, nodes: Sequence[int]) -> StructureError:
+    """Return the error for a Python condition, which says what it is on."""
+    reached = [] if graph is None else graph.reached(list(nodes))
+    read = {
+        graph.arguments[a][0] for a in reached
+        if graph is not None and graph.operations[a] == "input"
+    }  # fmt: skip
+    which, fix = "an unknown", INSTEAD
+    if read == {"c"}:
+        which, fix = "its data c", BY_DATA
+    elif read and "y" not in read:
+        which = "a parameter"
+    return StructureError(
+        f"a local term branched on the value of {which}.", where="tracing a term", fix=fix
+    )
+
+
+def beyond(name: str, key: Any, shape: tuple[int, ...]) -> ReadBeyond:
+    """Return the error for an index that a local vector has not."""
+    noun, told = NOUNS[name], str(key).strip("()")
+    if 0 in shape:
+        has = f"{name}= was not given: it has 0 {noun}"
+    elif len(shape) == 1:
+        noun = noun.removesuffix("s") if shape == (1,) else noun
+        has = f"an element has {shape[0]} {noun}, counted from 0"
+    else:
+        has = f"an element has {noun} of shape {shape}, counted from 0"
+    return ReadBeyond(f"the term reads {name}[{told}], but {has}.")
+
+
+def check_arguments(function: Callable[..., Any]) -> None:
+    """Raise `StructureError` where a function cannot be called with (y, x, c)."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of compiled code
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        raise StructureError(
+            f"the function of the term takes {signature}; it is called with three arguments, "
+            "(y, x, c).",
+            fix="write it as lambda y, x, c: …, also where it has no parameters or no data.",
+        ) from None
+
+
+def refusal(error: Exception) -> SparseImplicitError:
+    """Return as one of our errors what a term's function raised."""
+    said = str(error)
+    if isinstance(error, ReadBeyond):
+        return ShapeError(
+            said,
+            fix="give the term as many columns of it (y=, x=, c=, or the rows of lift=) as its "
+            "function reads, or read no more than there are.",
+        )
+    if isinstance(error, ValueError) and "read-only" in said:
+        return StructureError(
+            "the term assigns to y, x or c, which it may only read.",
+            fix="compute new numbers, or work on a copy: z = y.copy().",
+        )
+    if isinstance(error, IndexError) and "only integers" in said:
+        return StructureError(
+            "the term indexes an array with an unknown, a parameter or its data: their values are "
+            "not known when the function is run.",
+            fix="choose by si.where; or put what depends on the element into c=.",
+        )
+    frames = traceback.extract_tb(error.__traceback__)
+    own = frames[1:2] or frames
+    place = f" ({own[0].filename}, line {own[0].lineno})" if own else ""
+    return StructureError(
+        f"the function of the term failed{place}: {type(error).__name__}: {said}.",
+        fix="correct it; it is run once, on traced numbers, which know arithmetic, comparisons "
+        "and numpy's functions.",
+    )
