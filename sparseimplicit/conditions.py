@@ -11,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from .errors import NonFinite, ShapeError, SparseImplicitError, StructureError
 from .linear import Operator, Structure
+from .linear.indices import check_indices
 from .linear.operator import Array
 from .problem import Function, MinimizationProblem, Problem, RootProblem
 
@@ -151,6 +152,7 @@ def checked_parameter_jacobian(matrix: Any, n_y: int, n_x: int | None, name: str
     if isinstance(matrix, LinearOperator):
         b = matrix
     elif sparse.issparse(matrix):
+        check_indices(matrix, name)
         b = sparse.csr_array(matrix, dtype=np.float64)
     else:
         b = np.asarray(matrix, dtype=np.float64)

@@ -15,6 +15,7 @@ from scipy.sparse.linalg import LinearOperator
 from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import csr
 from ..kernels.vectors import dots, finite
+from .indices import check_indices
 from .matrix_free import MatrixFree
 
 Array = NDArray[np.float64]
@@ -61,7 +62,8 @@ class Operator:
     Raises
     ------
     ShapeError
-        If the matrix is not square, or ``grid`` or ``precondition_from`` do not fit it.
+        If the matrix is not square, or an index leads outside of it, or ``grid`` or
+        ``precondition_from`` do not fit it.
     StructureError
         If it is complex, or declared symmetric and not so; the entry is named.
     NonFinite
@@ -297,6 +299,7 @@ def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
             where="Operator",
             fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
         )
+    check_indices(matrix, "Operator")
     if structure is not None and structure.symmetric and getattr(matrix, "format", "") == "csc":
         matrix = matrix.T  # of a symmetric matrix, the same; shares the arrays
     try:

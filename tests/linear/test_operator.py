@@ -41,6 +41,23 @@ def test_a_nan_is_named():
         Operator(a)
 
 
+@pytest.mark.parametrize("format_", ["csr", "csc", "bsr", "coo"])
+@pytest.mark.parametrize("index", [20, -3])
+def test_an_index_out_of_range_is_named(format_, index):
+    a = laplacian(4, 5, 1.0).asformat(format_, copy=True)
+    (a.col if format_ == "coo" else a.indices)[5] = index
+    with pytest.raises(ShapeError, match=rf"index {index} of .* out of range"):
+        Operator(a)
+
+
+@pytest.mark.parametrize("place", [0, 7, -1])
+def test_starts_of_rows_that_do_not_rise_are_refused(place):
+    a = laplacian(4, 5, 1.0)
+    a.indptr[place] = 10_000
+    with pytest.raises(ShapeError, match="indptr"):
+        Operator(a)
+
+
 def test_canonical_arrays_are_shared_not_copied():
     a = laplacian(4, 5, 1.0)
     a.sum_duplicates()
