@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 from .errors import NonFinite, ShapeError, SparseImplicitError, StructureError
 from .linear import Operator, Structure
 from .linear.indices import check_indices
-from .linear.operator import Array
+from .linear.operator import Array, refuse_complex
 from .problem import Function, MinimizationProblem, Problem, RootProblem
 
 
@@ -149,6 +149,7 @@ def parameter_vector(value: Any, name: str) -> Array:
 
 def checked_parameter_jacobian(matrix: Any, n_y: int, n_x: int | None, name: str) -> Any:
     """Return B as CSR, a dense array or a LinearOperator, with its shape and entries checked."""
+    refuse_complex(matrix, name, "parameter Jacobian")
     if isinstance(matrix, LinearOperator):
         b = matrix
     elif sparse.issparse(matrix):

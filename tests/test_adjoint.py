@@ -103,3 +103,12 @@ def test_a_cross_hessian_with_an_index_out_of_range_is_refused():
     b.indices[4] = 7
     with pytest.raises(ShapeError, match="column index 7 of row 2"):
         si.vjp(np.eye(3), b, np.ones(3))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csc_array, aslinearoperator])
+def test_a_complex_cross_hessian_is_refused(form):
+    b = form(1j * np.ones((3, 2)))
+    with pytest.raises(StructureError, match="B is complex"):
+        si.vjp(np.eye(3), b, np.ones(3))
+    with pytest.raises(StructureError, match="B is complex"):
+        si.jvp(np.eye(3), b, np.ones(2))

@@ -291,14 +291,19 @@ def csr_from_parts(
     return matrix
 
 
-def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
-    """Return finite, real entries as CSR in float64 with sorted, unique indices; never in place."""
-    if np.iscomplexobj(matrix) or np.dtype(matrix.dtype).kind == "c":
+def refuse_complex(matrix: Any, name: str, where: str) -> None:
+    """Refuse what holds complex numbers, or says so of its products."""
+    if np.iscomplexobj(matrix) or getattr(getattr(matrix, "dtype", None), "kind", "") == "c":
         raise StructureError(
-            "the matrix is complex; systems here are real.",
-            where="Operator",
+            f"{name} is complex; systems here are real.",
+            where=where,
             fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
         )
+
+
+def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
+    """Return finite, real entries as CSR in float64 with sorted, unique indices; never in place."""
+    refuse_complex(matrix, "the matrix", "Operator")
     check_indices(matrix, "Operator")
     if structure is not None and structure.symmetric and getattr(matrix, "format", "") == "csc":
         matrix = matrix.T  # of a symmetric matrix, the same; shares the arrays

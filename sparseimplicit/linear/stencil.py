@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import NonFinite, ShapeError
+from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import bordered, stencil
 from .grids import CENTRE, Offset, half_offsets, three
 from .matrix_free import MatrixFree
@@ -39,7 +39,8 @@ class StencilOperator(MatrixFree):
     ------
     ShapeError
         If shapes and offsets do not fit, or a coupling reaches beyond a border.
-    NonFinite
+    NonFinite, StructureError
+        If a coefficient is NaN, infinite or complex.
 
     Notes
     -----
@@ -55,6 +56,12 @@ class StencilOperator(MatrixFree):
         periodic: bool | tuple[bool, ...] = False,
         _checked: bool = False,
     ) -> None:
+        if np.iscomplexobj(coefficients):
+            raise StructureError(
+                "the coefficients are complex; systems here are real.",
+                where="StencilOperator",
+                fix="give their real parts, if they have no other.",
+            )
         given = np.ascontiguousarray(coefficients, dtype=np.float64)
         told = [tuple(int(step) for step in offset) for offset in offsets]
         self.grid = tuple(given.shape[1:])

@@ -279,3 +279,8 @@ def test_the_reference_and_the_operator_agree():
     v = np.random.default_rng(0).standard_normal((120, 2))
     np.testing.assert_allclose(stencil @ v, matrix @ v, atol=1e-12)
     np.testing.assert_allclose(stencil.T @ v[:, 0], matrix @ v[:, 0], atol=1e-12)
+
+
+def test_complex_coefficients_are_refused():
+    with pytest.raises(StructureError, match="complex"):
+        StencilOperator(1j * np.ones((1, 3, 3)), [(0, 0)])
