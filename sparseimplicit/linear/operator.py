@@ -17,6 +17,7 @@ from ..kernels import csr
 from ..kernels.vectors import dots, finite
 from .indices import check_indices
 from .matrix_free import MatrixFree
+from .products import product
 
 Array = NDArray[np.float64]
 
@@ -133,7 +134,7 @@ class Operator:
     def apply(self, v: Array, out: Array | None = None) -> Array:
         """Return A v for v of shape (n,) or (n, k); in ``out``, C-ordered, where entries allow."""
         if self.entries is None and not isinstance(self.source, MatrixFree):
-            return _products(self.source.matvec, self.source.matmat, v)
+            return product(self.source, v, "A")
         v = np.ascontiguousarray(v, dtype=np.float64)
         out = np.empty_like(v) if out is None else out
         if isinstance(self.source, MatrixFree):
@@ -156,14 +157,7 @@ class Operator:
             return self.apply(v)
         if self.entries is not None:
             return np.asarray(self.entries.T @ v)
-        try:
-            return _products(self.source.rmatvec, self.source.rmatmat, v)
-        except (NotImplementedError, TypeError) as error:
-            raise StructureError(
-                "the adjoint needs products with the transpose, and this LinearOperator has none.",
-                where="Operator.apply_transpose",
-                fix="give the LinearOperator an `rmatvec`, or declare Structure.SYMMETRIC.",
-            ) from error
+        return product(self.source, v, "A", transposed=True)
 
     @property
     def products_only(self) -> bool:
@@ -371,14 +365,3 @@ def _check_square(matrix: Any) -> None:
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return a is b or (a.shape == b.shape and bool(np.array_equal(a, b)))
-
-
-def _products(matvec: Callable[[Array], Any], matmat: Callable[[Array], Any], v: Array) -> Array:
-    product = matvec(v) if v.ndim == 1 else matmat(v)
-    if np.iscomplexobj(product):
-        raise StructureError(
-            "the LinearOperator returned complex numbers; systems here are real.",
-            where="Operator.apply",
-            fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
-        )
-    return np.asarray(product, dtype=np.float64)

@@ -3,8 +3,8 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from sparseimplicit.errors import NonFinite, ShapeError, StructureError
-from sparseimplicit.linear import Operator, Structure
+from sparseimplicit.errors import NonFinite, ShapeError, SparseImplicitError, StructureError
+from sparseimplicit.linear import Operator, Structure, solve
 from sparseimplicit.linear.operator import column_norms
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
 
@@ -101,3 +101,20 @@ def test_products_with_the_transpose():
 def test_norms_of_extreme_columns():
     columns = np.array([[3e200, 3e-200, 0.0], [4e200, 4e-200, 0.0]])
     np.testing.assert_allclose(column_norms(columns), [5e200, 5e-200, 0.0], rtol=1e-15)
+
+
+@pytest.mark.parametrize("solver", ["auto", "cg", "minres", "gmres"])
+@pytest.mark.parametrize(
+    ("matvec", "error", "told"),
+    [
+        (lambda v: np.nan * v, NonFinite, "product that was given"),
+        (lambda v: v[:-1], SparseImplicitError, "product that was given failed: ValueError"),
+        (lambda v: {}["a"], SparseImplicitError, "product that was given failed: KeyError"),
+    ],
+)
+def test_a_product_that_fails_is_told_to_be_the_users(solver, matvec, error, told):
+    given = LinearOperator((60, 60), matvec=matvec, rmatvec=matvec, dtype=float)
+    with pytest.raises(error, match=told) as caught:
+        solve(Operator(given, Structure.SYMMETRIC), np.ones(60), solver=solver)
+    assert "matvec" in caught.value.where or "matmat" in caught.value.where
+    assert "bug" not in str(caught.value)
