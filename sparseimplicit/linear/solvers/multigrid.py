@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...errors import ShapeError, StructureError
-from ..checks import refuse_indefinite_diagonal
+from ..checks import check_count, refuse_indefinite_diagonal
 from ..conjugate_gradients import ConjugateGradients
 from ..contract import Solver
 from ..hierarchy import Hierarchy
@@ -62,6 +62,7 @@ class Multigrid(Solver):
                 fix="use 'single' or 'double'.",
             )
         self.precision = precision
+        check_count(max_iterations, "max_iterations", "Multigrid")
         self.max_iterations = max_iterations
         self.lean = lean
         self.needs = Needs(structure=Structure.SYMMETRIC, definite=True, entries=False, grid=True)
