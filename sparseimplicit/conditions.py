@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 from .errors import NonFinite, ShapeError, SparseImplicitError, StructureError
 from .linear import Operator, Structure
 from .linear.indices import check_indices
-from .linear.operator import Array, refuse_complex
+from .linear.operator import Array, check_structure, refuse_complex
 from .problem import Function, MinimizationProblem, Problem, RootProblem
 
 
@@ -78,6 +78,7 @@ class Conditions:
 
 def conditions_of(problem: Problem) -> Conditions:
     """Return the conditions that define a problem's state."""
+    check_structure(getattr(problem, "structure", None), type(problem).__name__)
     if isinstance(problem, MinimizationProblem):
         structure = problem.structure
         return Conditions(

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ..errors import NonFinite, ShapeError, StructureError
 from ..linear import FilterOperator, StencilOperator, Structure
-from ..linear.operator import Array
+from ..linear.operator import Array, check_structure
 from ..problem import MinimizationProblem
 from .assembly import Assembly
 from .checks import check_energy
@@ -60,6 +60,7 @@ class Energy(MinimizationProblem):
         structure: Structure | None = None,
         assembled: bool = True,
     ) -> None:
+        check_structure(structure, "Energy")
         terms = [terms] if isinstance(terms, Term) else list(terms)
         n_y, n_x = int(n_y), int(n_x)
         checked = bound(terms, n_y, n_x)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import ShapeError
 from ..linear import Structure
-from ..linear.operator import Array
+from ..linear.operator import Array, check_structure
 from ..problem import RootProblem
 from .assembly import Assembly
 from .checks import check_residual
@@ -68,6 +68,7 @@ class Residual(RootProblem):
         structure: Structure | None = None,
         name: str | None = None,
     ) -> None:
+        check_structure(structure, "Residual")
         parts = [part(function, rows, y, x, c, name)] if callable(function) else list(function)
         n_y = _size([r for _, r in parts] + [t.y for t, _ in parts]) if n_y is None else int(n_y)
         n_x = _size([t.x for t, _ in parts]) if n_x is None else int(n_x)

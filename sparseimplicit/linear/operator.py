@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
@@ -95,16 +96,11 @@ class Operator:
                 precondition_from = matrix._precondition_from
             matrix = matrix.source
         _check_square(matrix)
+        check_structure(structure, "Operator")
         if grid is None and isinstance(matrix, MatrixFree):
             grid = matrix.grid
-        self.grid = grid
         self.n = int(matrix.shape[0])
-        if grid is not None and int(np.prod(grid)) != self.n:
-            raise ShapeError(
-                f"the grid {grid} has {int(np.prod(grid))} points, the matrix {self.n} unknowns.",
-                where="Operator",
-                fix="give the grid whose row-major points are the unknowns.",
-            )
+        self.grid = None if grid is None else _checked_grid(grid, self.n)
         self.entries = None if isinstance(matrix, LinearOperator) else canonical(matrix, structure)
         self.source = matrix if self.entries is None else self.entries
         self.structure = _structure(
@@ -350,6 +346,35 @@ def _structure(
         fix="give both triangles; or symmetrise with (A + A.T)/2 if this is rounding; or declare "
         "Structure.GENERAL.",
     )
+
+
+def check_structure(structure: Any, where: str) -> None:
+    """Refuse what is no Structure, as its name is."""
+    if structure is not None and not isinstance(structure, Structure):
+        raise StructureError(
+            f"a structure is a member of Structure, got {structure!r}.",
+            where=where,
+            fix=f"give one of {', '.join(map(str, Structure))}, from sparseimplicit.",
+        )
+
+
+def _checked_grid(grid: Any, n: int) -> tuple[int, ...]:
+    """Return a grid of one to three axes with n points as a tuple."""
+    told = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
+    counts = all(isinstance(size, int | np.integer) and size >= 0 for size in told)
+    if not (1 <= len(told) <= 3 and counts):
+        raise ShapeError(
+            f"a grid is told by one to three integers, got {grid!r}.",
+            where="Operator",
+            fix=f"give ({n},), (ny, nx) or (nz, ny, nx), with row-major points as the unknowns.",
+        )
+    if math.prod(told) != n:
+        raise ShapeError(
+            f"the grid {told} has {math.prod(told)} points, the matrix {n} unknowns.",
+            where="Operator",
+            fix="give the grid whose row-major points are the unknowns.",
+        )
+    return tuple(int(size) for size in told)
 
 
 def _check_square(matrix: Any) -> None:

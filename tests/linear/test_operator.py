@@ -85,6 +85,22 @@ def test_a_grid_that_does_not_fit_is_refused():
         Operator(laplacian(3, 4), grid=(3, 5))
 
 
+@pytest.mark.parametrize("grid", [72, (8.0, 9), "ab", (-8, -9), (), (2, 2, 2, 9), (None, 9)])
+def test_what_is_no_grid_is_refused(grid):
+    with pytest.raises(ShapeError, match="a grid is told by one to three integers"):
+        Operator(laplacian(8, 9), grid=grid)
+
+
+def test_a_grid_may_be_a_list():
+    assert Operator(laplacian(8, 9), grid=[np.int64(8), 9]).grid == (8, 9)
+
+
+def test_a_structure_told_by_its_name_is_refused():
+    with pytest.raises(StructureError, match="'positive_definite'") as caught:
+        Operator(laplacian(3, 4), structure="positive_definite")
+    assert "Structure.POSITIVE_DEFINITE" in caught.value.fix
+
+
 def test_a_linear_operator_without_transpose_says_what_is_missing():
     operator = Operator(LinearOperator((3, 3), matvec=lambda v: v, dtype=float))
     with pytest.raises(StructureError, match="rmatvec"):
