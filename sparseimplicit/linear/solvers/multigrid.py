@@ -87,7 +87,7 @@ class Multigrid(Solver):
             raise StructureError(
                 f"the matrix does not couple nearest neighbours on a grid{told} alone.",
                 where=f"solver '{self.label}', prepare",
-                fix="give the shape: Operator(A, grid=(ny, nx)), unknowns row by row; or use 'cg' "
-                "with 'amg' for what is on no grid.",
+                fix="give the shape: Operator(A, grid=(nz, ny, nx)), (ny, nx) or (n,), unknowns "
+                "row by row; or use 'cg' with 'amg' for what is on no grid.",
             )
         return found
