@@ -150,18 +150,16 @@ def is_near(stencil: StencilOperator) -> bool:
 def stencil_of(entries: sparse.csr_array, grid: tuple[int, ...] | None) -> StencilOperator | None:
     """Return a symmetric matrix by its stencil, None where it is none on that grid.
 
-    Without a grid, one is guessed from the distances of columns in some rows, or else it is a line.
+    Without a grid, one is guessed from the distances of columns in some rows.
     Every entry is then compared: each has to couple neighbours, couplings that a border cuts off
     have to be missing or to go round it. Cost: one pass over the entries.
     """
     n = entries.shape[0]
-    guessed = _guesses(entries) or [(1, 1, n)]
-    for shape in [three(grid)] if grid is not None else guessed:
+    for shape in [three(grid)] if grid is not None else _guesses(entries):
         if int(np.prod(shape)) == n:
             found = _filled(entries, shape)
             if found is not None:
-                kept = [size for size in shape if size > 1] or [n]
-                kept = kept if grid is None else list(grid)
+                kept = [size for size in shape if size > 1] if grid is None else list(grid)
                 return _unchecked(found, kept)
     return None
 

@@ -298,16 +298,6 @@ def test_periodic_is_told_of_every_axis(periodic):
         StencilOperator(np.ones((1, 3, 3)), [(0, 0)], periodic=periodic)
 
 
-@pytest.mark.parametrize("corner", [0.0, -1.0])
-@pytest.mark.parametrize("n", [1, 2, 3, 50])
-def test_a_line_is_found_without_a_grid(n, corner):
-    line = sparse.diags_array([-1.0, 2.5, -1.0], offsets=[-1, 0, 1], shape=(n, n)).tolil()
-    if n > 2 and corner:
-        line[0, n - 1] = line[n - 1, 0] = corner
-    solution = si.linear.solve(sparse.csr_array(line), np.ones(n), solver="multigrid")
-    np.testing.assert_allclose(line @ solution.value, 1.0, atol=1e-7)
-
-
 def test_what_is_on_no_grid_is_told_how_grids_are_given():
     far = sparse.diags_array([-1.0, 9.0, -1.0], offsets=[-17, 0, 17], shape=(50, 50))
     with pytest.raises(StructureError) as caught:
