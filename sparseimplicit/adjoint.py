@@ -11,10 +11,10 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .conditions import checked_parameter_jacobian
-from .errors import StructureError
 from .linear import Ladder, Operator, Solver
 from .linear.checks import checked_columns
 from .linear.operator import Array
+from .linear.products import product
 
 
 def vjp(
@@ -111,8 +111,11 @@ def tangent_rhs(parameter_jacobian: Any, x_dot: Any) -> Array:
     """Return −B ẋ, the right-hand side of the tangent equation."""
     n_x = parameter_jacobian.shape[1]
     columns = checked_columns(x_dot, n_x, "x_dot", "jvp")
-    product = np.asarray(parameter_jacobian @ columns, dtype=np.float64)
-    return -product.reshape((parameter_jacobian.shape[0], *np.shape(x_dot)[1:]))
+    given = isinstance(parameter_jacobian, LinearOperator)
+    b = product(parameter_jacobian, columns, "B") if given else parameter_jacobian @ columns
+    return -np.asarray(b, dtype=np.float64).reshape(
+        (parameter_jacobian.shape[0], *np.shape(x_dot)[1:])
+    )
 
 
 def contract(parameter_jacobian: Any, adjoint: Array) -> Array:
@@ -130,12 +133,4 @@ def transposed_product(matrix: Any, v: Array) -> Array:
     """Return Bᵀ v for a matrix or a LinearOperator."""
     if not isinstance(matrix, LinearOperator):
         return np.asarray(matrix.T @ v)
-    try:
-        product = matrix.rmatvec(v) if v.ndim == 1 else matrix.rmatmat(v)
-    except (NotImplementedError, TypeError) as error:
-        raise StructureError(
-            "the contraction needs Bᵀ v, and the LinearOperator B has no transposed product.",
-            where="vjp",
-            fix="give the LinearOperator an `rmatvec`.",
-        ) from error
-    return np.asarray(product, dtype=np.float64)
+    return product(matrix, v, "B", transposed=True)

@@ -11,7 +11,8 @@ from scipy.sparse.linalg import LinearOperator
 
 from .errors import NonFinite, ShapeError, SparseImplicitError, StructureError
 from .linear import Operator, Structure
-from .linear.operator import Array
+from .linear.indices import check_indices
+from .linear.operator import Array, check_structure, refuse_complex
 from .problem import Function, MinimizationProblem, Problem, RootProblem
 
 
@@ -77,6 +78,7 @@ class Conditions:
 
 def conditions_of(problem: Problem) -> Conditions:
     """Return the conditions that define a problem's state."""
+    check_structure(getattr(problem, "structure", None), type(problem).__name__)
     if isinstance(problem, MinimizationProblem):
         structure = problem.structure
         return Conditions(
@@ -150,9 +152,11 @@ def parameter_vector(value: Any, name: str) -> Array:
 
 def checked_parameter_jacobian(matrix: Any, n_y: int, n_x: int | None, name: str) -> Any:
     """Return B as CSR, a dense array or a LinearOperator, with its shape and entries checked."""
+    refuse_complex(matrix, name, "parameter Jacobian")
     if isinstance(matrix, LinearOperator):
         b = matrix
     elif sparse.issparse(matrix):
+        check_indices(matrix, name)
         b = sparse.csr_array(matrix, dtype=np.float64)
     else:
         b = np.asarray(matrix, dtype=np.float64)

@@ -96,3 +96,19 @@ def test_a_b_without_transposed_products_says_so():
     b = LinearOperator((42, 5), matvec=lambda v: B @ v, dtype=float)
     with pytest.raises(StructureError, match="rmatvec"):
         si.vjp(A, b, Y_BAR[:, 0])
+
+
+def test_a_cross_hessian_with_an_index_out_of_range_is_refused():
+    b = sparse.csr_array(np.ones((3, 2)))
+    b.indices[4] = 7
+    with pytest.raises(ShapeError, match="column index 7 of row 2"):
+        si.vjp(np.eye(3), b, np.ones(3))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csc_array, aslinearoperator])
+def test_a_complex_cross_hessian_is_refused(form):
+    b = form(1j * np.ones((3, 2)))
+    with pytest.raises(StructureError, match="B is complex"):
+        si.vjp(np.eye(3), b, np.ones(3))
+    with pytest.raises(StructureError, match="B is complex"):
+        si.jvp(np.eye(3), b, np.ones(2))

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
 from ..linear import Operator, choose
 from ..linear.rates import cache_path, calibrate, machine
 from .files import declared_structure, read_matrix
 from .options import AsJson, MatrixFile, RTol, StructureName
-
-UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def plan(
@@ -42,8 +38,7 @@ def plan(
     Nothing is factorized. Exit codes: 0 there is a way, 2 bad input or no method fits.
     """
     operator = Operator(read_matrix(matrix), declared_structure(structure))
-    budget = parsed_bytes(memory) if memory else None
-    choice = choose(operator, solves=solves, rtol=rtol, memory=budget)
+    choice = choose(operator, solves=solves, rtol=rtol, memory=memory or None)
     if as_json:
         typer.echo(json.dumps(choice.to_dict(), indent=2, ensure_ascii=False))
         return
@@ -70,11 +65,3 @@ def calibrate_command() -> None:
     for name, seconds in dataclasses.asdict(rates).items():
         typer.echo(f"{name:<20} {1e9 * seconds:10.3f} ns")
     typer.echo(f"kept in {cache_path()}")
-
-
-def parsed_bytes(text: str) -> int:
-    """Return the bytes meant by ``16G``, ``900M`` or a plain number."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if found is None:
-        raise ConfigError(f"--memory {text}: no amount of memory.", fix="write 16G or 900M.")
-    return int(float(found[1]) * UNITS[found[2].upper()])

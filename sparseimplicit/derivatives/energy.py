@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ..errors import NonFinite, ShapeError, StructureError
 from ..linear import FilterOperator, StencilOperator, Structure
-from ..linear.operator import Array
+from ..linear.operator import Array, check_structure
 from ..problem import MinimizationProblem
 from .assembly import Assembly
 from .checks import check_energy
@@ -61,6 +61,7 @@ class Energy(MinimizationProblem):
         structure: Structure | None = None,
         assembled: bool = True,
     ) -> None:
+        check_structure(structure, "Energy")
         terms = list(terms) if isinstance(terms, Iterable) else [terms]
         n_y, n_x = whole_numbers((n_y, n_x), "(n_y, n_x)", "Energy")
         checked = bound(terms, n_y, n_x)

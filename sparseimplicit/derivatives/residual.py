@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import ShapeError, StructureError
 from ..linear import Structure
-from ..linear.operator import Array
+from ..linear.operator import Array, check_structure
 from ..problem import RootProblem
 from .assembly import Assembly
 from .checks import check_residual
@@ -70,6 +70,7 @@ class Residual(RootProblem):
         structure: Structure | None = None,
         name: str | None = None,
     ) -> None:
+        check_structure(structure, "Residual")
         parts = [part(function, rows, y, x, c, name)] if callable(function) else _parts(function)
         if any(r is None for _, r in parts):
             raise ShapeError(

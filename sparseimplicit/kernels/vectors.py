@@ -31,6 +31,8 @@ def dot(a: Floats, b: Floats) -> float:
 def dots(a: Floats, b: Floats) -> Floats:
     """Return aⱼᵀ bⱼ for each column j of C-ordered (n, k); (k,)."""
     n, k = a.shape
+    if k == 0:
+        return np.zeros(0)
     partial = np.zeros((-(-n // CHUNK), k))
     (_dots_parallel if n >= PARALLEL_ROWS else _dots)(a.reshape(-1), b.reshape(-1), k, partial)
     return np.asarray(partial.sum(axis=0))

@@ -19,13 +19,19 @@ from .operator import Array, Operator
 
 
 def check_rtol(rtol: float, where: str) -> None:
-    """Refuse a tolerance that is not a positive number."""
-    if not isinstance(rtol, int | float | np.number) or not 0 < float(rtol) < np.inf:
+    """Refuse a tolerance that is not between 0 and 1: with 1 the answer 0 would do."""
+    if not isinstance(rtol, int | float | np.number) or not 0 < float(rtol) < 1:
         raise ShapeError(
-            f"rtol must be a positive number, got {rtol!r}.",
+            f"rtol must be a positive number below 1, got {rtol!r}.",
             where=where,
             fix="it bounds the relative residual; 1e-8 is the default.",
         )
+
+
+def check_count(count: int, name: str, where: str, least: int = 1) -> None:
+    """Refuse a count that is no integer, or less than the least."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < least:
+        raise ShapeError(f"{name} must be an integer, {least} or more, got {count!r}.", where=where)
 
 
 def checked_columns(b: Any, n: int, name: str, where: str) -> Array:

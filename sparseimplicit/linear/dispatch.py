@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import MemoryBudgetExceeded, ShapeError
+from ..errors import MemoryBudgetExceeded
+from .checks import check_count, check_rtol
 from .contract import Solver
 from .factorizations import Candidate
 from .forecast import Forecast
-from .memory import available_bytes
+from .memory import available_bytes, parsed_bytes
 from .operator import Operator
 from .rates import Rates
 from .registry import solver_named
@@ -84,7 +85,7 @@ def choose(
     *,
     solves: int = 1,
     rtol: float = 1e-8,
-    memory: int | None = None,
+    memory: int | str | None = None,
     rates: Rates | None = None,
 ) -> Choice:
     """Choose a solver for a matrix from predicted seconds and bytes.
@@ -96,9 +97,9 @@ def choose(
         Right-hand sides that one preparation will serve.
     rtol : float
         Relative residual asked for.
-    memory : int, optional
-        Budget in bytes; by default what is available to this process, control groups and Slurm's
-        grant included.
+    memory : int or str, optional
+        Budget in bytes, or as ``"16G"``; by default what is available to this process, control
+        groups and Slurm's grant included.
     rates : Rates, optional
         Speeds to reckon with; by default those measured of this machine.
 
@@ -110,6 +111,8 @@ def choose(
     ------
     MemoryBudgetExceeded
         If no method fits; the message has the table.
+    ShapeError, ConfigError
+        If solves or rtol, or memory, are no such numbers.
 
     Notes
     -----
@@ -119,9 +122,9 @@ def choose(
     """
     started = time.perf_counter()
     operator = matrix if isinstance(matrix, Operator) else Operator(matrix)
-    if solves < 1:
-        raise ShapeError(f"solves must be 1 or more, got {solves}.", where="linear.choose")
-    budget = available_bytes() if memory is None else int(memory)
+    check_count(solves, "solves", "linear.choose")
+    check_rtol(rtol, "linear.choose")
+    budget = available_bytes() if memory is None else parsed_bytes(memory)
     forecast = Forecast(operator, solves, rtol, rates)
     found = forecast.candidates()
     candidates = tuple(sorted(found, key=lambda c: (not c.possible, c.at_least, c.ahead)))

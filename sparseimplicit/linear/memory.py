@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import resource
 from collections.abc import Iterator
+from numbers import Real
 from pathlib import Path
+from typing import Any, Final
+
+from ..errors import ConfigError
+
+UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def available_bytes() -> int:
@@ -117,3 +125,17 @@ def _statm(column: int) -> int:
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def parsed_bytes(memory: Any) -> int:
+    """Return the bytes meant by ``16G``, ``900M``, a string of digits or a number."""
+    if isinstance(memory, str):
+        pattern = r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?"
+        found = re.fullmatch(pattern, memory.strip(), re.IGNORECASE)
+        if found is not None:
+            return int(float(found[1]) * UNITS[found[2].upper()])
+    elif isinstance(memory, Real) and 0 <= float(memory) < math.inf:
+        return int(float(memory))
+    raise ConfigError(
+        f"memory {memory!r}: no amount of memory.", fix="give bytes, '16G' or '900M'."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
@@ -15,7 +16,9 @@ from scipy.sparse.linalg import LinearOperator
 from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import csr
 from ..kernels.vectors import dots, finite
+from .indices import check_indices
 from .matrix_free import MatrixFree
+from .products import product
 
 Array = NDArray[np.float64]
 
@@ -61,7 +64,8 @@ class Operator:
     Raises
     ------
     ShapeError
-        If the matrix is not square, or ``grid`` or ``precondition_from`` do not fit it.
+        If the matrix is not square, or an index leads outside of it, or ``grid`` or
+        ``precondition_from`` do not fit it.
     StructureError
         If it is complex, or declared symmetric and not so; the entry is named.
     NonFinite
@@ -92,16 +96,11 @@ class Operator:
                 precondition_from = matrix._precondition_from
             matrix = matrix.source
         _check_square(matrix)
+        check_structure(structure, "Operator")
         if grid is None and isinstance(matrix, MatrixFree):
             grid = matrix.grid
-        self.grid = grid
         self.n = int(matrix.shape[0])
-        if grid is not None and int(np.prod(grid)) != self.n:
-            raise ShapeError(
-                f"the grid {grid} has {int(np.prod(grid))} points, the matrix {self.n} unknowns.",
-                where="Operator",
-                fix="give the grid whose row-major points are the unknowns.",
-            )
+        self.grid = None if grid is None else _checked_grid(grid, self.n)
         self.entries = None if isinstance(matrix, LinearOperator) else canonical(matrix, structure)
         self.source = matrix if self.entries is None else self.entries
         self.structure = _structure(
@@ -131,7 +130,7 @@ class Operator:
     def apply(self, v: Array, out: Array | None = None) -> Array:
         """Return A v for v of shape (n,) or (n, k); in ``out``, C-ordered, where entries allow."""
         if self.entries is None and not isinstance(self.source, MatrixFree):
-            return _products(self.source.matvec, self.source.matmat, v)
+            return product(self.source, v, "A")
         v = np.ascontiguousarray(v, dtype=np.float64)
         out = np.empty_like(v) if out is None else out
         if isinstance(self.source, MatrixFree):
@@ -154,14 +153,7 @@ class Operator:
             return self.apply(v)
         if self.entries is not None:
             return np.asarray(self.entries.T @ v)
-        try:
-            return _products(self.source.rmatvec, self.source.rmatmat, v)
-        except (NotImplementedError, TypeError) as error:
-            raise StructureError(
-                "the adjoint needs products with the transpose, and this LinearOperator has none.",
-                where="Operator.apply_transpose",
-                fix="give the LinearOperator an `rmatvec`, or declare Structure.SYMMETRIC.",
-            ) from error
+        return product(self.source, v, "A", transposed=True)
 
     @property
     def products_only(self) -> bool:
@@ -289,14 +281,20 @@ def csr_from_parts(
     return matrix
 
 
-def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
-    """Return finite, real entries as CSR in float64 with sorted, unique indices; never in place."""
-    if np.iscomplexobj(matrix) or np.dtype(matrix.dtype).kind == "c":
+def refuse_complex(matrix: Any, name: str, where: str) -> None:
+    """Refuse what holds complex numbers, or says so of its products."""
+    if np.iscomplexobj(matrix) or getattr(getattr(matrix, "dtype", None), "kind", "") == "c":
         raise StructureError(
-            "the matrix is complex; systems here are real.",
-            where="Operator",
+            f"{name} is complex; systems here are real.",
+            where=where,
             fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
         )
+
+
+def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
+    """Return finite, real entries as CSR in float64 with sorted, unique indices; never in place."""
+    refuse_complex(matrix, "the matrix", "Operator")
+    check_indices(matrix, "Operator")
     if structure is not None and structure.symmetric and getattr(matrix, "format", "") == "csc":
         matrix = matrix.T  # of a symmetric matrix, the same; shares the arrays
     try:
@@ -350,6 +348,35 @@ def _structure(
     )
 
 
+def check_structure(structure: Any, where: str) -> None:
+    """Refuse what is no Structure, as its name is."""
+    if structure is not None and not isinstance(structure, Structure):
+        raise StructureError(
+            f"a structure is a member of Structure, got {structure!r}.",
+            where=where,
+            fix=f"give one of {', '.join(map(str, Structure))}, from sparseimplicit.",
+        )
+
+
+def _checked_grid(grid: Any, n: int) -> tuple[int, ...]:
+    """Return a grid of one to three axes with n points as a tuple."""
+    told = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
+    counts = all(isinstance(size, int | np.integer) and size >= 0 for size in told)
+    if not (1 <= len(told) <= 3 and counts):
+        raise ShapeError(
+            f"a grid is told by one to three integers, got {grid!r}.",
+            where="Operator",
+            fix=f"give ({n},), (ny, nx) or (nz, ny, nx), with row-major points as the unknowns.",
+        )
+    if math.prod(told) != n:
+        raise ShapeError(
+            f"the grid {told} has {math.prod(told)} points, the matrix {n} unknowns.",
+            where="Operator",
+            fix="give the grid whose row-major points are the unknowns.",
+        )
+    return tuple(int(size) for size in told)
+
+
 def _check_square(matrix: Any) -> None:
     shape = getattr(matrix, "shape", None)
     if shape is None or len(shape) != 2 or shape[0] != shape[1]:
@@ -363,14 +390,3 @@ def _check_square(matrix: Any) -> None:
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return a is b or (a.shape == b.shape and bool(np.array_equal(a, b)))
-
-
-def _products(matvec: Callable[[Array], Any], matmat: Callable[[Array], Any], v: Array) -> Array:
-    product = matvec(v) if v.ndim == 1 else matmat(v)
-    if np.iscomplexobj(product):
-        raise StructureError(
-            "the LinearOperator returned complex numbers; systems here are real.",
-            where="Operator.apply",
-            fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
-        )
-    return np.asarray(product, dtype=np.float64)

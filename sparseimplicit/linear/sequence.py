@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import NotPositiveDefinite, SingularSystem
+from ..errors import NotPositiveDefinite, SingularSystem, StructureError
 from .contract import PreparedSystem, Solver
 from .operator import Array, Operator, Structure
 from .preconditioners import Lagged
+from .registry import solver_named
 from .reports import LinearSolution, Reason
 from .solvers import CG, GMRES
 
@@ -50,8 +51,8 @@ class Sequence:
 
     Parameters
     ----------
-    solver : Solver
-        What prepares a matrix.
+    solver : str or Solver
+        What prepares a matrix, or its name.
     because : str
         Why it was chosen, for the reports.
     analysis : optional
@@ -77,9 +78,15 @@ class Sequence:
     """
 
     def __init__(
-        self, solver: Solver, *, because: str = "", analysis: Any = None, reuse: bool = True
+        self, solver: str | Solver, *, because: str = "", analysis: Any = None, reuse: bool = True
     ) -> None:
-        self.solver: Final = solver
+        if solver == "auto" or not isinstance(solver, str | Solver):
+            raise StructureError(
+                f"a sequence needs a solver before its first matrix, got {solver!r}.",
+                where="Sequence",
+                fix="give a solver or its name; choose(A).solver is what 'auto' would take.",
+            )
+        self.solver: Final = solver_named(solver) if isinstance(solver, str) else solver
         self.because: Final = because
         self.reuse: Final = reuse
         self.steps: list[Step] = []
@@ -107,7 +114,7 @@ class Sequence:
 
     def solve(
         self,
-        operator: Operator,
+        matrix: Any,
         b: Array,
         *,
         rtol: float = 1e-8,
@@ -118,7 +125,7 @@ class Sequence:
 
         Parameters
         ----------
-        operator : Operator
+        matrix : sparse or dense array, LinearOperator or Operator, shape (n, n)
         b : array, shape (n,) or (n, k)
         rtol : float
             Bound on the true relative residual, whichever way is taken.
@@ -130,6 +137,7 @@ class Sequence:
         ------
         NotConverged, NotPositiveDefinite, SingularSystem, ShapeError, NonFinite
         """
+        operator = matrix if isinstance(matrix, Operator) else Operator(matrix)
         change = self._change(operator)
         limit, why = self._affordable(operator, change, rtol)
         in_vain = 0.0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from operator import index
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import NonFinite, ShapeError
+from ..errors import NonFinite, ShapeError, StructureError
 from ..kernels import bordered, stencil
 from .grids import CENTRE, Offset, half_offsets, three
 from .matrix_free import MatrixFree
@@ -39,7 +40,8 @@ class StencilOperator(MatrixFree):
     ------
     ShapeError
         If shapes and offsets do not fit, or a coupling reaches beyond a border.
-    NonFinite
+    NonFinite, StructureError
+        If a coefficient is NaN, infinite or complex.
 
     Notes
     -----
@@ -55,8 +57,14 @@ class StencilOperator(MatrixFree):
         periodic: bool | tuple[bool, ...] = False,
         _checked: bool = False,
     ) -> None:
+        if np.iscomplexobj(coefficients):
+            raise StructureError(
+                "the coefficients are complex; systems here are real.",
+                where="StencilOperator",
+                fix="give their real parts, if they have no other.",
+            )
         given = np.ascontiguousarray(coefficients, dtype=np.float64)
-        told = [tuple(int(step) for step in offset) for offset in offsets]
+        told = _offsets(offsets)
         self.grid = tuple(given.shape[1:])
         _check_offsets(given, told)
         self.offsets: Final = tuple(three_axes(offset) for offset in told)
@@ -64,7 +72,7 @@ class StencilOperator(MatrixFree):
         super().__init__(n)
         self.coefficients: Final[Array] = given.reshape(len(told), n)
         self.shape3: Final = three(self.grid)
-        wraps = (periodic,) * len(self.grid) if isinstance(periodic, bool) else tuple(periodic)
+        wraps = _wraps(periodic, len(self.grid))
         if not (_checked or np.isfinite(given).all()):
             raise NonFinite("a coefficient is NaN or infinite.", where="StencilOperator")
         _check_borders(given, told, wraps)
@@ -142,9 +150,9 @@ def is_near(stencil: StencilOperator) -> bool:
 def stencil_of(entries: sparse.csr_array, grid: tuple[int, ...] | None) -> StencilOperator | None:
     """Return a symmetric matrix by its stencil, None where it is none on that grid.
 
-    Without a grid, one is guessed from the distances of columns in some rows. Every entry is then
-    compared: each has to couple neighbours, couplings that a border cuts off have to be missing or
-    to go round it. Cost: one pass over the entries.
+    Without a grid, one is guessed from the distances of columns in some rows.
+    Every entry is then compared: each has to couple neighbours, couplings that a border cuts off
+    have to be missing or to go round it. Cost: one pass over the entries.
     """
     n = entries.shape[0]
     for shape in [three(grid)] if grid is not None else _guesses(entries):
@@ -244,6 +252,29 @@ def _unchecked(
         coefficients.reshape(len(offsets), *grid), [o[3 - axes :] for o in offsets],
         periodic=True, _checked=True,
     )  # fmt: skip
+
+
+def _offsets(offsets: Any) -> list[tuple[int, ...]]:
+    try:
+        return [tuple(index(step) for step in offset) for offset in offsets]
+    except TypeError as error:
+        raise ShapeError(
+            f"the offsets {offsets!r} are no list of tuples of integers.",
+            where="StencilOperator",
+            fix="offsets [(0, 0), (0, 1), (1, 0)] are five points on a plane.",
+        ) from error
+
+
+def _wraps(periodic: Any, axes: int) -> tuple[bool, ...]:
+    told = (periodic,) * axes if isinstance(periodic, bool | np.bool_) else periodic
+    right = isinstance(told, tuple | list) and len(told) == axes
+    if not (right and all(isinstance(wrap, bool | np.bool_) for wrap in told)):
+        raise ShapeError(
+            f"periodic is a boolean, or one for each of the {axes} axes; got {periodic!r}.",
+            where="StencilOperator",
+            fix=f"give periodic={(True,) + (False,) * (axes - 1)} for the first axis alone.",
+        )
+    return tuple(bool(wrap) for wrap in told)
 
 
 def _check_offsets(given: Array, told: list[tuple[int, ...]]) -> None:

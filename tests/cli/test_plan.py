@@ -7,8 +7,6 @@ import pytest
 from scipy import sparse
 
 from sparseimplicit.cli.app import main
-from sparseimplicit.cli.plan import parsed_bytes
-from sparseimplicit.errors import ConfigError
 from sparseimplicit.verify.zoo import laplacian
 
 
@@ -55,14 +53,6 @@ def test_bad_options(matrix, capsys, arguments):
 def test_no_file(tmp_path, capsys):
     assert main(["plan", str(tmp_path / "none.npz")]) == 2
     assert "does not exist" in capsys.readouterr().err
-
-
-def test_amounts_of_memory():
-    assert parsed_bytes("16G") == 16 * 2**30
-    assert parsed_bytes("1.5 MiB") == 3 * 2**19
-    assert parsed_bytes("900") == 900
-    with pytest.raises(ConfigError, match="no amount"):
-        parsed_bytes("-1G")
 
 
 def test_calibrate_prints_what_it_measured(monkeypatch, tmp_path, capsys):

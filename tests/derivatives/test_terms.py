@@ -437,3 +437,18 @@ def test_a_residual_with_a_map_and_shared_parameters_is_assembled_sparsely():
         exact[i, 4] -= 1.0
         exact[j, 4] += x[e] * y[j]
     np.testing.assert_allclose(found.toarray(), exact, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: terms.Energy([], n_y=3, structure=name),
+        lambda name: terms.Residual([], n_y=3, n_x=1, structure=name),
+        lambda name: ImplicitFunction(
+            RootProblem(residual=None, state_jacobian=None, parameter_jacobian=None, structure=name)
+        ),
+    ],
+)
+def test_a_structure_told_by_its_name_is_refused(make):
+    with pytest.raises(StructureError, match="'symmetric'"):
+        make("symmetric")

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from sparseimplicit import jvp, vjp
 from sparseimplicit.errors import (
     NotConverged,
     NotPositiveDefinite,
+    ShapeError,
     SingularSystem,
     StructureError,
 )
@@ -20,10 +22,12 @@ from sparseimplicit.linear import (
     Dense,
     Jacobi,
     Lagged,
+    Multigrid,
     Operator,
     Reason,
     Structure,
     SuperLU,
+    solve,
     solver_named,
 )
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
@@ -202,3 +206,26 @@ def test_reports_print_and_convert():
     assert record["solver"] == "superlu"
     assert record["reason"] == Reason.CONVERGED.value
     assert record["condition_at_least"] > 1
+
+
+@pytest.mark.parametrize("solver", ["auto", "dense", "superlu", "cg+jacobi", "minres", "gmres"])
+def test_no_right_hand_side_has_an_empty_answer(solver):
+    for matrix in (np.eye(2), aslinearoperator(np.eye(2))):
+        if solver in ("auto", "minres", "gmres") or isinstance(matrix, np.ndarray):
+            a = Operator(matrix, Structure.POSITIVE_DEFINITE)
+            assert solve(a, np.zeros((2, 0)), solver=solver).value.shape == (2, 0)
+    assert vjp(np.eye(2), np.ones((2, 3)), np.zeros((2, 0)), linear_solver=solver).shape == (3, 0)
+    assert jvp(np.eye(2), np.ones((2, 3)), np.zeros((3, 0)), linear_solver=solver).shape == (2, 0)
+
+
+@pytest.mark.parametrize("method", [CG, MINRES, GMRES, Multigrid])
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "many"])
+def test_a_limit_that_is_no_count_is_refused(method, limit):
+    with pytest.raises(ShapeError, match="max_iterations must be an integer, 1 or more"):
+        method(max_iterations=limit)
+
+
+@pytest.mark.parametrize("rtol", [0.0, 1.0, 2.0, -1e-3, np.nan, "small"])
+def test_a_tolerance_that_bounds_nothing_is_refused(rtol):
+    with pytest.raises(ShapeError, match="rtol must be"):
+        SuperLU().prepare(np.eye(2)).solve(np.ones(2), rtol=rtol)

@@ -186,7 +186,7 @@ def test_a_choice_converts_to_plain_values():
 
 
 def test_fewer_than_one_solve_is_refused():
-    with pytest.raises(ShapeError, match="solves must be 1 or more"):
+    with pytest.raises(ShapeError, match="solves must be an integer, 1 or more"):
         choose(laplacian(40, 40, 1.0), solves=0)
 
 
@@ -211,3 +211,15 @@ def test_a_large_nonsymmetric_matrix_weighs_gmres_with_amg():
     assert not weighed.at_least  # it was tried on a part, not passed over by a bound
     assert "iterations on" in weighed.because
     assert 0.0 < weighed.seconds < np.inf
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"rtol": 2.0}, "rtol"), ({"rtol": 0.0}, "rtol"), ({"rtol": "x"}, "rtol"),
+        ({"solves": 0}, "solves"), ({"solves": 1.5}, "solves"), ({"solves": "x"}, "solves"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_for_is_refused(asked, told):
+    with pytest.raises(ShapeError, match=f"{told} must be"):
+        choose(np.eye(3), **asked)

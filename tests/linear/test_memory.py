@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sparseimplicit.linear import memory
+from sparseimplicit.errors import ConfigError
+from sparseimplicit.linear import choose, memory
+from sparseimplicit.linear.memory import parsed_bytes
 
 
 @pytest.fixture
@@ -92,3 +95,15 @@ def test_resident_memory_grows_with_what_is_held():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "1"
+
+
+def test_amounts_of_memory():
+    assert parsed_bytes("16G") == 16 * 2**30
+    assert parsed_bytes("1.5 MiB") == 3 * 2**19
+    assert parsed_bytes("900") == parsed_bytes(900) == parsed_bytes(9e2) == 900
+
+
+@pytest.mark.parametrize("amount", ["-1G", "much", np.nan, np.inf, -1, [1]])
+def test_what_is_no_amount_of_memory_is_refused(amount):
+    with pytest.raises(ConfigError, match="no amount"):
+        choose(np.eye(3), memory=amount)

@@ -279,3 +279,27 @@ def test_the_reference_and_the_operator_agree():
     v = np.random.default_rng(0).standard_normal((120, 2))
     np.testing.assert_allclose(stencil @ v, matrix @ v, atol=1e-12)
     np.testing.assert_allclose(stencil.T @ v[:, 0], matrix @ v[:, 0], atol=1e-12)
+
+
+def test_complex_coefficients_are_refused():
+    with pytest.raises(StructureError, match="complex"):
+        StencilOperator(1j * np.ones((1, 3, 3)), [(0, 0)])
+
+
+@pytest.mark.parametrize("offsets", [[(0,), (1.9,)], None, [0, 1], 3, "ab", [(0,), ("1",)]])
+def test_what_are_no_offsets_is_refused(offsets):
+    with pytest.raises(ShapeError, match="offsets"):
+        StencilOperator(np.ones((2, 5)), offsets)
+
+
+@pytest.mark.parametrize("periodic", ["yes", (True,), (True, False, True), (1, 0), None])
+def test_periodic_is_told_of_every_axis(periodic):
+    with pytest.raises(ShapeError, match="one for each of the 2 axes"):
+        StencilOperator(np.ones((1, 3, 3)), [(0, 0)], periodic=periodic)
+
+
+def test_what_is_on_no_grid_is_told_how_grids_are_given():
+    far = sparse.diags_array([-1.0, 9.0, -1.0], offsets=[-17, 0, 17], shape=(50, 50))
+    with pytest.raises(StructureError) as caught:
+        si.linear.solve(far, np.ones(50), solver="multigrid")
+    assert "(nz, ny, nx)), (ny, nx) or (n,)" in caught.value.fix

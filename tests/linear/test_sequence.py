@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseimplicit.errors import NotConverged, NotPositiveDefinite, ShapeError
+from sparseimplicit.errors import NotConverged, NotPositiveDefinite, ShapeError, StructureError
 from sparseimplicit.linear import AMG, CG, Operator, Sequence, Structure, SuperLU
 from sparseimplicit.linear.sequence import TRIAL, foretold_iterations
 from sparseimplicit.verify.zoo import convection_diffusion, laplacian
@@ -179,3 +179,17 @@ def test_transfers_that_have_grown_slow_are_made_anew():
 def test_the_forecast_of_iterations():
     assert foretold_iterations(1.0, 1e-8) == 2.0
     assert foretold_iterations(4.0, 1e-8) < foretold_iterations(100.0, 1e-8)
+
+
+def test_a_name_and_plain_matrices_will_do():
+    sequence = Sequence("superlu")
+    for shift in (1.0, 1.1):
+        matrix = laplacian(30, 30, shift)
+        assert residual(matrix, sequence.solve(matrix, B).value) <= 1e-8
+    assert sequence.solver.label == "superlu"
+
+
+@pytest.mark.parametrize("solver", ["auto", "none such", None, SuperLU])
+def test_what_is_no_solver_is_refused(solver):
+    with pytest.raises(StructureError, match="solver"):
+        Sequence(solver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ...errors import StructureError
-from ..checks import refuse_indefinite_diagonal
+from ..checks import check_count, refuse_indefinite_diagonal
 from ..conjugate_gradients import ConjugateGradients
 from ..contract import Solver
 from ..method import Needs, PreparedMethod
@@ -56,6 +56,8 @@ class CG(Solver):
             entries=False,
             preconditioning_entries=preconditioner is not None and preconditioner.entries,
         )
+        check_count(max_iterations, "max_iterations", "CG")
+        check_count(foresight, "foresight", "CG", 0)
         self.max_iterations = max_iterations
         self.foresight = foresight
 

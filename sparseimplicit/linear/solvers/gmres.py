@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
+from ..checks import check_count
 from ..contract import Solver
 from ..krylov import ColumnByColumn
 from ..method import Needs, PreparedMethod
@@ -48,6 +49,8 @@ class GMRES(Solver):
             preconditioning_entries=preconditioner is not None and preconditioner.entries,
         )
         self.restart = restart
+        check_count(max_iterations, "max_iterations", "GMRES")
+        check_count(restart, "restart", "GMRES")
         self.max_iterations = max_iterations
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, minres
 
 from ...errors import NotPositiveDefinite, StructureError
+from ..checks import check_count
 from ..contract import Solver
 from ..krylov import ColumnByColumn
 from ..method import Needs, PreparedMethod
@@ -48,6 +49,7 @@ class MINRES(Solver):
             entries=False,
             preconditioning_entries=preconditioner is not None and preconditioner.entries,
         )
+        check_count(max_iterations, "max_iterations", "MINRES")
         self.max_iterations = max_iterations
 
     @property

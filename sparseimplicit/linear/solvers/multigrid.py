@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...errors import ShapeError, StructureError
-from ..checks import refuse_indefinite_diagonal
+from ..checks import check_count, refuse_indefinite_diagonal
 from ..conjugate_gradients import ConjugateGradients
 from ..contract import Solver
 from ..hierarchy import Hierarchy
@@ -62,6 +62,7 @@ class Multigrid(Solver):
                 fix="use 'single' or 'double'.",
             )
         self.precision = precision
+        check_count(max_iterations, "max_iterations", "Multigrid")
         self.max_iterations = max_iterations
         self.lean = lean
         self.needs = Needs(structure=Structure.SYMMETRIC, definite=True, entries=False, grid=True)
@@ -86,7 +87,7 @@ class Multigrid(Solver):
             raise StructureError(
                 f"the matrix does not couple nearest neighbours on a grid{told} alone.",
                 where=f"solver '{self.label}', prepare",
-                fix="give the shape: Operator(A, grid=(ny, nx)), unknowns row by row; or use 'cg' "
-                "with 'amg' for what is on no grid.",
+                fix="give the shape: Operator(A, grid=(nz, ny, nx)), (ny, nx) or (n,), unknowns "
+                "row by row; or use 'cg' with 'amg' for what is on no grid.",
             )
         return found
