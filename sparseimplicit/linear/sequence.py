@@ -70,7 +70,7 @@ class Sequence:
     Examples
     --------
     >>> import numpy as np, sparseimplicit as si
-    >>> sequence = si.linear.Sequence(si.linear.SuperLU())
+    >>> sequence = si.linear.Sequence(si.linear.SuperLU(), reuse=False)
     >>> for weight in (1.0, 1.1, 1.2):
     ...     x = sequence.solve(si.linear.Operator(weight * np.eye(3)), np.ones(3)).value
     >>> [step.action for step in sequence.steps]
