@@ -9,8 +9,8 @@ test images: both for research use, and not shipped. For each config NAME.toml i
     sparseimplicit learn datasets/models/NAME.toml --data TRAIN400 --out results/NAME
     sparseimplicit evaluate BSDS68 --model results/NAME/model.npz --out results/NAME-scores
 
-and writes NAME.npz, NAME.log and NAME.json, the scores and the seconds of both, beside the config.
-Killed, it goes on where it was when given again; seconds of all its runs are added up.
+and writes NAME.npz, NAME.log and NAME.json, the scores and the seconds that its steps took, beside
+the config. Killed, it goes on where it was when given again.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import time
 
 from sparseimplicit.files import write_atomically
 from sparseimplicit.imaging import read_model
@@ -33,34 +32,23 @@ def write_text(path, text):
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def timed(spent, part, *command):
-    """Run a command of ours; add its seconds to those that a file holds of a part, return them."""
-    started = time.perf_counter()
-    try:
-        subprocess.run([sys.executable, "-m", "sparseimplicit", *map(str, command)], check=True)
-    finally:
-        held = json.loads(spent.read_text()) if spent.exists() else {}
-        held[part] = held.get(part, 0.0) + time.perf_counter() - started
-        spent.parent.mkdir(parents=True, exist_ok=True)
-        write_text(spent, json.dumps(held))
-    return held[part]
+def run(*command):
+    """Run a command of ours."""
+    subprocess.run([sys.executable, "-m", "sparseimplicit", *map(str, command)], check=True)
 
 
 def make(name, train, test, out, jobs):
     """Train one model and score it."""
     config, results, scores = MODELS / f"{name}.toml", out / name, out / f"{name}-scores"
-    spent = out / f"{name}-seconds.json"
-    learned = timed(spent, "learn", "learn", config, "--data", train, "--out", results)
-    scored = timed(
-        spent, "evaluate", "evaluate", test, "--model", results / "model.npz", "--out", scores,
-        "--jobs", jobs, "--figures", 0,
-    )  # fmt: skip
+    run("learn", config, "--data", train, "--out", results)
+    run("evaluate", test, "--model", results / "model.npz", "--out", scores,
+        "--jobs", jobs, "--figures", 0)  # fmt: skip
     means = json.loads((scores / "scores.json").read_text())["mean"]
-    told = {
-        "model": name, "images": test.name, "sigma": read_model(results / "model.npz").sigma,
-        "mean": means, "seconds": {"learn": round(learned, 1), "evaluate": round(scored, 1)},
-    }  # fmt: skip
     saved = read_model(results / "model.npz")
+    told = {
+        "model": name, "images": test.name, "sigma": saved.sigma, "mean": means,
+        "seconds_of_steps": saved.about["seconds"],
+    }  # fmt: skip
     about = {**saved.about, "scores": {**saved.about.get("scores", {}), test.name: means}}
     write_model(MODELS / f"{name}.npz", saved.model, saved.theta, about, shape=saved.shape)
     write_text(MODELS / f"{name}.json", json.dumps(told, indent=2) + "\n")

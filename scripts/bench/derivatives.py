@@ -12,7 +12,6 @@ of the peers where it is installed (pip install jax); its arrays are arguments, 
 """
 
 import argparse
-import time
 
 import first_calls  # puts the problems of the tests on the path
 import jax_elements
@@ -27,19 +26,6 @@ from tests.reference.case import error
 from tests.reference.terms import CASES
 
 PAUSE = 0.05  # seconds after each: threads of JAX look for more work for a while
-
-
-def turns(methods, repeats):
-    """Return the seconds of each method's runs, taken in turns after one that does not count."""
-    times = {name: [] for name in methods}
-    for run in range(repeats + 1):
-        for name, work in methods.items():
-            time.sleep(PAUSE)
-            started = time.perf_counter()
-            work()
-            if run:
-                times[name].append(time.perf_counter() - started)
-    return times
 
 
 def table(times, ours):
@@ -120,7 +106,7 @@ def tv(size, repeats):
         print(f"  error {np.max(np.abs(values - h.data)) / np.max(np.abs(h.data)):.1e} to jax")
         return lambda: run(case.x, case.y)
 
-    table(turns(with_jax(methods, jax), repeats), "local terms")
+    table(machine.turns(with_jax(methods, jax), repeats, PAUSE), "local terms")
 
 
 def sparse_error(ours, exact):
@@ -147,7 +133,7 @@ def experts(size, repeats):
         return lambda: run(case.x, case.y)
 
     methods = {"local terms": lambda: problem.hessian(case.x, case.y)}
-    table(turns(with_jax(methods, jax), repeats), "local terms")
+    table(machine.turns(with_jax(methods, jax), repeats, PAUSE), "local terms")
 
 
 def lifts(size, repeats):
@@ -162,7 +148,7 @@ def lifts(size, repeats):
         "outer, Σ q uᵀ": lambda: lines.outer(q, u),
     }
     print(f"\n48 filters 7×7 at {size}², mirrored: {bank.size * u.size / 1e6:.0f} M multiply-adds")
-    for name, taken in turns(methods, repeats).items():
+    for name, taken in machine.turns(methods, repeats, PAUSE).items():
         rates = bank.size * u.size / np.array(taken) / 1e9
         print(f"  {name:<14} {np.median(rates):6.2f} G multiply-adds/s "
               f"({rates.min():.2f}–{rates.max():.2f})", flush=True)  # fmt: skip
@@ -193,7 +179,7 @@ def elements(nodes, repeats, ordered):
         "local terms, f": lambda: problem.residual(case.x, case.y),
         "local terms, f_x": lambda: problem.parameter_jacobian(case.x, case.y),
     }
-    table(turns(with_jax(methods, jax), repeats), "local terms, f_y")
+    table(machine.turns(with_jax(methods, jax), repeats, PAUSE), "local terms, f_y")
 
 
 def main():

@@ -225,10 +225,12 @@ def bandwidth(repeats):
         "casting": (lambda: vectors.cast(x, 1.0, level.b), 12),
     }
     triad, moved = machine.triad()
-    seconds = machine.in_turns([triad, *(run for run, _ in rows.values())], max(3 * repeats, 15))
-    rate = moved / seconds[0]
+    methods = {"triad": triad} | {name: run for name, (run, _) in rows.items()}
+    times = machine.turns(methods, max(3 * repeats, 15))
+    rate = moved / np.median(times["triad"])
     print(f"2048², {numba.get_num_threads()} threads, triad {rate / 1e9:.1f} GB/s, medians")
-    for (name, (_, bytes_)), took in zip(rows.items(), seconds[1:], strict=True):
+    for name, (_, bytes_) in rows.items():
+        took = float(np.median(times[name]))
         print(
             f"{name:<20} {1e3 * took:7.2f} ms  {bytes_:5.0f} bytes a point  "
             f"{bytes_ * n / took / 1e9:5.1f} GB/s  {100 * bytes_ * n / took / rate:4.0f} %",

@@ -32,12 +32,19 @@ def bandwidth():
     return moved / min(_seconds(run) for _ in range(7))
 
 
-def in_turns(runs, repeats):
-    """Return the median seconds of each function, run one after the other: noise hits all alike."""
-    for run in runs:
-        run()
-    times = [[_seconds(run) for run in runs] for _ in range(repeats)]
-    return [float(median) for median in np.median(times, axis=0)]
+def turns(methods, repeats, pause=0.0):
+    """Return the seconds of each method's runs, taken in turns after one that does not count.
+
+    pause : seconds before each, for threads of the one before to come to rest.
+    """
+    times = {name: [] for name in methods}
+    for run in range(repeats + 1):
+        for name, work in methods.items():
+            time.sleep(pause)
+            seconds = _seconds(work)
+            if run:
+                times[name].append(seconds)
+    return times
 
 
 def noise():

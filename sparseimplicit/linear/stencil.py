@@ -150,9 +150,9 @@ def is_near(stencil: StencilOperator) -> bool:
 def stencil_of(entries: sparse.csr_array, grid: tuple[int, ...] | None) -> StencilOperator | None:
     """Return a symmetric matrix by its stencil, None where it is none on that grid.
 
-    Without a grid, one is guessed from the distances of columns in some rows.
-    Every entry is then compared: each has to couple neighbours, couplings that a border cuts off
-    have to be missing or to go round it. Cost: one pass over the entries.
+    Without a grid, one is guessed from the distances of columns in some rows. Every entry is then
+    compared: each has to couple neighbours, couplings that a border cuts off have to be missing or
+    to go round it. Cost: one pass over the entries.
     """
     n = entries.shape[0]
     for shape in [three(grid)] if grid is not None else _guesses(entries):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -110,16 +110,16 @@ class Images:
                  (anew, closer, f"begun anew, to {closer.rtol:.0e}")]  # fmt: skip
         if i in self._kept:
             tries.insert(0, (self._kept[i][1], visit, "from its last state"))
-        for (start, how, told), following in zip_longest(tries, tries[1:]):
-            try:
-                return self._solve(i, how, start, notes)
-            except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
-                if following is None:
-                    raise error.at(f"image {i}, '{example.name}'") from error.__cause__
-                notes = (*notes, f"{told}: {type(error).__name__}; {following[2]}")
-            except SparseImplicitError as error:
-                raise error.at(f"image {i}, '{example.name}'") from error.__cause__
-        raise AssertionError("every try has returned or raised")
+        try:
+            for (start, how, told), (*_, then) in pairwise(tries):
+                try:
+                    return self._solve(i, how, start, notes)
+                except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
+                    notes = (*notes, f"{told}: {type(error).__name__}; {then}")
+            start, how, _ = tries[-1]
+            return self._solve(i, how, start, notes)
+        except SparseImplicitError as error:
+            raise error.at(f"image {i}, '{example.name}'") from error.__cause__
 
     def _solve(
         self, i: int, visit: Visit, kept: Kept, notes: tuple[str, ...]

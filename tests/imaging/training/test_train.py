@@ -9,7 +9,12 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import sparseimplicit as si
-from sparseimplicit.errors import ConfigError, ShapeError, SparseImplicitError
+from sparseimplicit.errors import (
+    ConfigError,
+    NotPositiveDefinite,
+    ShapeError,
+    SparseImplicitError,
+)
 from sparseimplicit.files import write_atomically
 from sparseimplicit.imaging import FieldsOfExperts, TotalVariation, squared_error, train
 from sparseimplicit.imaging.training import (
@@ -24,7 +29,9 @@ from sparseimplicit.imaging.training import (
     Validation,
     store,
 )
+from sparseimplicit.imaging.training.images import Images
 from sparseimplicit.imaging.training.run import Run
+from sparseimplicit.imaging.training.visits import Visit
 
 
 def variant(plan, **changes):
@@ -99,6 +106,28 @@ def test_the_gradient_by_taylor(examples, model):
         left.append(abs(moved.value - at.value - h * (at.gradient @ along)))
     slopes = np.log2(np.array(left[:-1]) / left[1:])
     assert ((slopes > 1.9) & (slopes < 2.1)).all()
+
+
+def test_an_image_whose_loose_state_will_not_do_is_solved_closer(examples, monkeypatch):
+    model, solve, asked = TotalVariation(), Images._solve, []
+
+    def only_close(self, i, visit, kept, notes):
+        asked.append(visit.rtol)
+        if visit.rtol > limit:
+            raise NotPositiveDefinite("curvature ≤ 0", where="here", fix="none")
+        return solve(self, i, visit, kept, notes)
+
+    monkeypatch.setattr(Images, "_solve", only_close)
+    images = Images(model, {0: examples[0]})
+    limit = 1e-5
+    visit = Visit(model.start((20, 20)), 1e-4)
+    (answer,), _ = images.visit(visit, [0], {}, "")
+    assert asked == [1e-4, pytest.approx(1e-7)]
+    assert any("begun anew, to 1e-07" in note for note in answer.notes)
+    assert answer.work.state_residual <= 1e-7
+    limit = 0.0
+    with pytest.raises(NotPositiveDefinite, match="image 0"):
+        images.visit(visit, [0], {}, "")
 
 
 def test_the_error_of_a_loose_gradient_is_a_bound(examples):
