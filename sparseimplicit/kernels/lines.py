@@ -99,27 +99,28 @@ def solve_anew(
 
 
 @njit(inline="always")
-def _blocks(lines, points, stride):  # type: ignore[no-untyped-def]
+def _blocks(points, stride):  # type: ignore[no-untyped-def]
     """Return up to which point lines can be brought over in blocks of `LANES` points each."""
-    whole = stride == 1
-    for line in range(lines.shape[0]):
-        for v in range(LANES):
-            whole = whole and lines[line, v] >= 0
-    return points // LANES * LANES if whole else 0
+    return points // LANES * LANES if stride == 1 else 0
 
 
 @njit(cache=True, nogil=True)
 def _assemble(coefficients, lines, links, first, last, stride, width, whole, rows):  # type: ignore[no-untyped-def]
     """Set rows (a_ii, a_i,i−1, …) to those of the points from first to last of the matrix.
 
-    whole : as many points as lanes, of lines that can be brought over by blocks.
+    whole : as many points as lanes, to be brought over by blocks.
     """
     m = lines.shape[0]
     step = m * width
+    both = np.empty((1, LANES), np.int64)
     rows[: (last - first) * step] = 0.0
     for line in range(m):
         if whole:
             gather(coefficients[0], lines, line, first, rows, line * width, step)
+            for v in range(LANES):
+                if lines[line, v] < 0:
+                    for at in range(last - first):
+                        rows[np.uint64(at * step + line * width + v)] = 1.0
             continue
         for v in range(LANES):
             start, to = lines[line, v], line * width + v
@@ -133,7 +134,10 @@ def _assemble(coefficients, lines, links, first, last, stride, width, whole, row
         shift = back if there else 0
         to = line * width + below * LANES
         if whole and first >= back:
-            gather(coefficients[array], lines, from_, first - shift, rows, to, step)
+            for v in range(LANES):
+                coupled = lines[line, v] >= 0 and lines[other, v] >= 0
+                both[0, v] = lines[from_, v] if coupled else -1
+            gather(coefficients[array], both, 0, first - shift, rows, to, step)
             continue
         for v in range(LANES):
             if lines[line, v] < 0 or lines[other, v] < 0:
@@ -178,7 +182,7 @@ def _factorize_block(coefficients, lines, links, points, stride, band, pivots, l
     scaled, ones = np.zeros(width), np.ones(LANES)
     behind, some = band * width, ASSEMBLED * m * width
     rows = np.zeros(behind + some)
-    blocks = _blocks(lines, points, stride)
+    blocks = _blocks(points, stride)
     for first in range(0, points, ASSEMBLED):
         last = min(first + ASSEMBLED, points)
         count, whole = (last - first) * m, last <= blocks
@@ -213,7 +217,7 @@ def _factorize_parallel(coefficients, lines, links, points, stride, band, pivots
 @njit(cache=True, nogil=True)
 def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
     """t[(at m + l) LANES + v] = r[lines[line, v] + at stride]."""
-    m, begin = lines.shape[0], _blocks(lines, points, stride)
+    m, begin = lines.shape[0], _blocks(points, stride)
     for first in range(0, begin, RUN):
         for line in range(m):
             for at in range(first, min(first + RUN, begin), LANES):
@@ -236,7 +240,7 @@ def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _scatter(t, lines, points, stride, damping, add, x):  # type: ignore[no-untyped-def]
     """x[lines[line, v] + at stride] (+)= damping t[(at m + l) LANES + v]."""
-    m, begin = lines.shape[0], _blocks(lines, points, stride)
+    m, begin = lines.shape[0], _blocks(points, stride)
     if damping != 1.0:
         for i in range(points * m * LANES):
             t[i] *= damping

@@ -1,14 +1,16 @@
 """Blocks of `LANES` × `LANES` numbers between lines of a grid and lanes, transposed in registers.
 
 As in `vectorized`, the bodies say what is done, and compiled code does the same. Either side may
-be in float32.
+be in float32. A start of −1 stands for a line that is not there: of zeros, and never written.
 """
 
 # mypy: disable-error-code="no-untyped-call"
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 from .lanes import LANES
@@ -17,20 +19,25 @@ from .vectorized import mask
 
 def gather(r: Any, starts: Any, line: int, at: int, t: Any, to: int, step: int) -> None:
     """t[to + k step + v] = r[starts[line, v] + at + k] for all v and k below `LANES`."""
+    there = starts[line] >= 0
     for k in range(LANES):
-        t[to + k * step : to + k * step + LANES] = r[starts[line] + at + k]
+        piece = np.zeros(LANES)
+        piece[there] = r[starts[line, there] + at + k]
+        t[to + k * step : to + k * step + LANES] = piece
 
 
 def scatter(t: Any, to: int, step: int, x: Any, starts: Any, line: int, at: int) -> None:
     """x[starts[line, v] + at + k] = t[to + k step + v] for all v and k below `LANES`."""
+    there = starts[line] >= 0
     for k in range(LANES):
-        x[starts[line] + at + k] = t[to + k * step : to + k * step + LANES]
+        x[starts[line, there] + at + k] = t[to + k * step : to + k * step + LANES][there]
 
 
 def scatter_add(t: Any, to: int, step: int, x: Any, starts: Any, line: int, at: int) -> None:
     """x[starts[line, v] + at + k] += t[to + k step + v] for all v and k below `LANES`."""
+    there = starts[line] >= 0
     for k in range(LANES):
-        x[starts[line] + at + k] += t[to + k * step : to + k * step + LANES]
+        x[starts[line, there] + at + k] += t[to + k * step : to + k * step + LANES][there]
 
 
 @type_callable(gather)
@@ -61,7 +68,10 @@ def _transposed(builder, rows):  # type: ignore[no-untyped-def]
 
 
 def _block(context, builder, kinds, arguments, names):  # type: ignore[no-untyped-def]
-    """Return pointers to the pieces of `LANES` grid lines, and to as many vectors of t."""
+    """Return pointers to the pieces of `LANES` grid lines, and to as many vectors of t.
+
+    What is not there is read from zeros of its own, and written to them.
+    """
     value, kind = dict(zip(names, arguments, strict=True)), dict(zip(names, kinds, strict=True))
 
     def whole(name):  # type: ignore[no-untyped-def]
@@ -75,11 +85,14 @@ def _block(context, builder, kinds, arguments, names):  # type: ignore[no-untype
     )
     lanes = ir.Constant(whole("at").type, LANES)
     starts = builder.gep(data("starts"), [builder.mul(whole("line"), lanes)])
+    nowhere = cgutils.alloca_once_value(builder, ir.Constant(piece_vector, None))
     pieces, vectors, place = [], [], whole("to")
     for v in range(LANES):
         start = builder.load(builder.gep(starts, [ir.Constant(lanes.type, v)]))
+        there = builder.icmp_signed(">=", start, ir.Constant(start.type, 0))
         piece = builder.gep(data("grid"), [builder.add(start, whole("at"))])
-        pieces.append(builder.bitcast(piece, piece_vector.as_pointer()))
+        piece = builder.bitcast(piece, nowhere.type)
+        pieces.append(builder.select(there, piece, nowhere))
         vectors.append(builder.bitcast(builder.gep(data("t"), [place]), vector.as_pointer()))
         place = builder.add(place, whole("step"))
     return pieces, vectors

@@ -160,19 +160,26 @@ class Tiling:
 def tiling(
     shape: Shape, offsets: tuple[Offset, ...], axis: int, size: Shape, shift: Shape
 ) -> Tiling:
-    """Return the blocks of lines along ``axis`` with ``size`` lines across, begun at −shift."""
+    """Return the blocks of lines along ``axis`` with ``size`` lines across, begun at −shift.
+
+    A shifted block that lies inside one of those without a shift is left out: it would add nothing.
+    """
     strides = (shape[1] * shape[2], shape[2], 1)
     across = [a for a in range(3) if a != axis]
     blocks = [-(-(shape[a] + shift[a]) // size[a]) for a in across]
     inside = [np.arange(size[a]) for a in across]
-    starts = []
+    starts, seams = [], []
     for a, count, within in zip(across, blocks, inside, strict=True):
         at = np.arange(count)[:, None] * size[a] - shift[a] + within
         starts.append(np.where((at >= 0) & (at < shape[a]), at * strides[a], -1))
+        ends = np.clip(at[:, [0, -1]], 0, shape[a] - 1) // size[a]
+        seams.append(ends[:, 0] < ends[:, 1])
     first, second = starts[0][:, None, :, None], starts[1][None, :, None, :]
     lines = np.where((first >= 0) & (second >= 0), first + second, -1)
     m = size[across[0]] * size[across[1]]
     lines = lines.reshape(-1, m)
+    if any(shift):
+        lines = lines[(seams[0][:, None] | seams[1]).ravel()]
     groups = -(-lines.shape[0] // LANES)
     padded = np.full((groups * LANES, m), -1, dtype=np.int64)
     padded[: lines.shape[0]] = lines

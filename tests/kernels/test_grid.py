@@ -228,13 +228,14 @@ def test_compiled_choices_and_blocks_do_what_their_bodies_say(dtype, other):
     a, b = np.random.default_rng(1).standard_normal((2, n)).astype(dtype)
     r = np.random.default_rng(2).standard_normal(40 * n).astype(dtype)
     starts = np.stack([np.arange(n) * 2 * n, np.arange(n)[::-1] * 2 * n + 3])
+    starts[:, [0, 5]] = -1
     results = []
     for form in ("py_func", None):
         chosen, out, t = np.zeros(2 * n, dtype), np.zeros(40 * n, dtype), np.zeros(25 * n, other)
         (_by_choice.py_func if form else _by_choice)(a, b, chosen)
         (_by_blocks.py_func if form else _by_blocks)(r, starts, out, t)
         results.append((chosen, out, t))
-    assert np.count_nonzero(results[0][2]) == n * n
+    assert np.count_nonzero(results[0][2]) == n * (n - 2)
     for plain, compiled in zip(*results, strict=True):
         np.testing.assert_allclose(compiled, plain, rtol=1e-6)
 
@@ -261,14 +262,26 @@ def test_blocks_of_lines_are_solved(kind, form):
             c, t.lines, t.links, t.points, t.stride, t.band, *factor, counts
         )
         assert not counts.any()
-        expected = twin.block_solve(matrix, shape, axis, size, shift, r)
+        expected = 0.5 * twin.block_solve(matrix, shape, axis, size, shift, r)
+        along = np.arange(t.points)[:, None] * t.stride
+        held = np.isin(np.arange(r.size), t.lines[t.lines >= 0] + along)
         for add in (False, True):
             x = np.ones_like(r)
             scratch = np.empty((2, t.rows * lanes.LANES))
             forms(lines, "solve")[form](
                 *factor, t.lines, t.points, t.stride, t.band, 0.5, add, r, x, scratch
             )
-            np.testing.assert_allclose(x, 0.5 * expected + add, atol=1e-12)
+            np.testing.assert_allclose(x, np.where(held, expected + add, 1.0), atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "seams"), [(9, 1), (16, 1), (20, 2), (21, 2), (24, 2), (25, 3)])
+def test_shifted_blocks_lie_across_the_seams_of_the_others(n, seams):
+    t = tiling((1, n, 5), ((0, 0, 0), (0, 1, 0)), 2, (1, 8, 1), (0, 4, 0))
+    blocks = t.lines.transpose(0, 2, 1).reshape(-1, 8) // 5
+    blocks = blocks[(blocks >= 0).any(axis=1)]
+    assert len(blocks) == seams
+    for seam, block in enumerate(blocks, start=1):
+        assert {8 * seam - 4, 8 * seam - 1, 8 * seam} <= set(block)
 
 
 @numba.njit
