@@ -41,6 +41,7 @@ ARMIJO: Final = 1e-4
 # Thirds, halves and quarters take as many steps, M alone ten times as many: it converges linearly.
 MOST: Final = 0.5
 LEAST: Final = 0.02
+FAR: Final = 10.0  # times the goal: what ‖A y‖ was an iterate before is known well enough
 ROUNDING: Final = 64 * float(np.finfo(float).eps)
 # Solves of one preparation, and the accuracy of one step, as the chooser should reckon them.
 STEP_RTOL: Final = 1e-3
@@ -188,12 +189,13 @@ class _Newton:
                 fix="start inside the domain of the objective.",
             )
         first = previous = self.size = norm(self.residual)
-        forcing = FORCING_START
+        forcing, goal = FORCING_START, 0.0
         while True:
             self.history.append(self.size)
-            jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
-            self.scale = norm(self.timed("jacobian", jacobian.apply, self.y))
-            goal = max(self.rtol * self.scale, ROUNDING * first)
+            if self.share == 0.0 or self.size <= FAR * goal:  # else the step does without A
+                jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
+                self.scale = norm(self.timed("jacobian", jacobian.apply, self.y))
+                goal = max(self.rtol * self.scale, ROUNDING * first)
             if self.size <= goal:
                 return self.result(jacobian, converged=True)
             if len(self.history) > self.max_iterations:

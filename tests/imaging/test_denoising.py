@@ -114,21 +114,25 @@ def solved_with_and_without_majorant(model, theta, noisy, rtol):
     """Return both states, and the objective at each iterate of the one with it."""
     problem, values = model.problem(Observation(noisy)), []
 
-    def hessian(x, y):  # asked for once an iterate
-        values.append(problem.objective(x, y))
-        return problem.hessian(x, y)
+    def told(matrix):  # asked for once or twice an iterate
+        def call(x, y, *share):
+            values.append(problem.objective(x, y))
+            return matrix(x, y, *share)
+
+        return call
 
     states = [
         si.ImplicitFunction(
             si.MinimizationProblem(
-                objective=problem.objective, gradient=problem.gradient, hessian=hessian,
-                cross_hessian=problem.cross_hessian, majorant=majorant,
+                objective=problem.objective, gradient=problem.gradient,
+                hessian=told(problem.hessian), cross_hessian=problem.cross_hessian,
+                majorant=majorant and told(majorant),
             ),
             "cg+spectral",
         ).solve(theta, noisy.ravel(), rtol=rtol)
         for majorant in (None, problem.majorant)
     ]  # fmt: skip
-    return *states, values[states[0].report.iterations + 1 :]
+    return *states, values[states[0].report.iterations + 1 :]  # the Hessian alone, once each
 
 
 @pytest.mark.parametrize("potential", ["log", "student-t"])
