@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ class Conditions:
     objective_of: Function | None
     structure: Structure | None
     minimization: bool
+    majorant_of: Callable[[Any, Any, float], Any] | None = None
 
     def residual(self, x: Array, y: Array) -> Array:
         """Return c(x, y), (n_y,), finite."""
@@ -54,8 +56,16 @@ class Conditions:
 
     def state_jacobian(self, x: Array, y: Array) -> Operator:
         """Return A(x, y), checked."""
-        name = self.names[1]
-        matrix = call(self.state_jacobian_of, x, y, name)
+        return self._operator(self.state_jacobian_of, x, y, self.names[1])
+
+    def majorant(self, x: Array, y: Array, share: float) -> Operator:
+        """Return (1 − share) A(x, y) + share M(x, y), checked."""
+        of = self.majorant_of
+        assert of is not None  # noqa: S101 - the caller has looked
+        return self._operator(lambda x, y: of(x, y, share), x, y, "majorant")
+
+    def _operator(self, function: Function, x: Array, y: Array, name: str) -> Operator:
+        matrix = call(function, x, y, name)
         if y.size == 1 and isinstance(matrix, int | float | np.number | np.ndarray):
             matrix = np.reshape(matrix, (1, 1)) if np.size(matrix) == 1 else matrix
         if getattr(matrix, "shape", None) != (y.size, y.size):
@@ -89,6 +99,7 @@ def conditions_of(problem: Problem) -> Conditions:
             objective_of=problem.objective,
             structure=Structure.POSITIVE_DEFINITE if structure is None else structure,
             minimization=True,
+            majorant_of=problem.majorant,
         )
     if isinstance(problem, RootProblem):
         return Conditions(

@@ -31,6 +31,10 @@ class MinimizationProblem:
     structure : Structure, optional
         Of the Hessian at the minimiser. Default: positive definite, which the factorization or
         the curvature of CG finds out. `Structure.SYMMETRIC` admits a saddle as the state.
+    majorant : callable, optional
+        ``f(x, y, share)``, the matrix (1 − share) g_yy + share M, where M ⪰ g_yy is positive
+        semidefinite, best the Hessian of a quadratic that lies above g and touches it at y. Where
+        CG meets negative curvature of g_yy, Newton's method takes this in its place.
     """
 
     gradient: Function
@@ -38,6 +42,7 @@ class MinimizationProblem:
     cross_hessian: Function
     objective: Function | None = None
     structure: Structure | None = None
+    majorant: Callable[[Any, Any, float], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

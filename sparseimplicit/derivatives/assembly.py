@@ -204,11 +204,14 @@ class Assembly:
             values[made.identity] = 1.0
         return csr_from_parts(values[: made.nnz], made.indices, made.indptr, shape)
 
-    def operator(self, x: Array, y: Array) -> StencilOperator | FilterOperator:
-        """Return the Hessian not assembled: as filters of one image, or coefficients on a grid."""
+    def operator(self, x: Array, y: Array, share: float = 0.0) -> StencilOperator | FilterOperator:
+        """Return the Hessian not assembled: as filters of one image, or coefficients on a grid.
+
+        share : of secants in the curvatures of filters, see `FilterHessian`.
+        """
         if self.lifted:
             filters = self.once("filters", lambda: FilterHessian(self.terms, self.n_y))
-            return filters.at(x, lambda t: self._arrays(t, x, y, None, {}))
+            return filters.at(x, lambda t: self._arrays(t, x, y, None, {}), share)
         made = self.once("stencil", lambda: coefficients(self.grid))
         if made is None:
             raise StructureError(

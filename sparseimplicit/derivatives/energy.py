@@ -69,6 +69,8 @@ class Energy(MinimizationProblem):
             "structure": structure, "assembled": assembled, "n_y": n_y, "n_x": n_x,
             "terms": checked, "_assembly": Assembly(checked, n_y, n_x),
             "_inputs": Inputs(checked, n_y, n_x, "Energy"),
+            "majorant": None if assembled or not any(t.lifted for t in checked)
+            else self._majorant,
         }.items():  # fmt: skip
             object.__setattr__(self, key, value)
 
@@ -95,16 +97,22 @@ class Energy(MinimizationProblem):
         """Return g_yy, (n_y, n_y), as CSR or as an operator; see ``assembled``."""
         x, y = self._inputs.checked(x, y)
         if not self.assembled:
-            try:
-                operator = self._assembly.operator(x, y)
-            except NonFinite:  # of the weights of filters, which are looked at there
-                self._inputs.explain("hessian", x, y)
-            if isinstance(operator, StencilOperator):
-                self._inputs.finite(operator.coefficients.reshape(-1), "hessian", x, y)
-            return operator
+            return self._operator(x, y)
         matrix = self._assembly.matrix(x, y, "y", "y")
         self._inputs.finite(matrix.data, "hessian", x, y)
         return matrix
+
+    def _majorant(self, x: Any, y: Any, share: float) -> StencilOperator | FilterOperator:
+        return self._operator(*self._inputs.checked(x, y), share)
+
+    def _operator(self, x: Array, y: Array, share: float = 0.0) -> StencilOperator | FilterOperator:
+        try:
+            operator = self._assembly.operator(x, y, share)
+        except NonFinite:  # of the weights of filters, which are looked at there
+            self._inputs.explain("hessian", x, y)
+        if isinstance(operator, StencilOperator):
+            self._inputs.finite(operator.coefficients.reshape(-1), "hessian", x, y)
+        return operator
 
     def hessian_product(self, x: Any, y: Any, v: Any) -> Array:
         """Return g_yy v, (n_y,), without a matrix."""

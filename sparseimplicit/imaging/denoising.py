@@ -125,6 +125,7 @@ def _watched(problem: MinimizationProblem, progress: Callable[[float], Any]) -> 
         hessian=problem.hessian,
         cross_hessian=problem.cross_hessian,
         structure=problem.structure,
+        majorant=problem.majorant,
     )
 
 

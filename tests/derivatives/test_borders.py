@@ -43,10 +43,14 @@ def experts(y, count, lift, n_x=None, **how):
     return terms.Energy([data(n), term], n_y=n, n_x=count if n_x is None else n_x, **how)
 
 
+def problem_data(n):
+    """Return the Hessian of the data term."""
+    return np.diag(np.random.default_rng(n).uniform(1, 2, (n, 2))[:, 0])
+
+
 def dense_hessian(filters, places, x, u):
     """Return D + Σ exp(x_k) K_kᵀ diag(φ''(K_k u)) K_k."""
-    rng = np.random.default_rng(u.size)
-    h = np.diag(rng.uniform(1, 2, (u.size, 2))[:, 0])
+    h = problem_data(u.size)
     for f, weight in zip(filters, np.exp(x), strict=True):
         k = twin.matrix(f, places, u.size)
         h += weight * k.T @ (curvature(k @ u)[:, None] * k)
@@ -191,6 +195,42 @@ def test_the_hessian_as_filters(window, border, shape):
     assert relative(h.assemble().toarray(), exact) < 1e-13
 
 
+@pytest.mark.parametrize("border", ["symmetric", "inside"])
+def test_secants_majorise_and_half_of_them_are_definite(border):
+    y = terms.patches((7, 8), (3, 3), border=border)
+    filters = RNG.standard_normal((3, 9))
+    problem = experts(y, 3, filters, assembled=False)
+    x, u = RNG.uniform(0, 2, 3), 2.0 * RNG.standard_normal(y.pixels)
+    eye = np.eye(y.pixels)
+    exact, half, whole = (problem.majorant(x, u, share) @ eye for share in (0.0, 0.5, 1.0))
+    np.testing.assert_array_equal(exact, problem.hessian(x, u) @ eye)
+    np.testing.assert_allclose(half, 0.5 * (exact + whole), atol=1e-12)
+    assert np.linalg.eigvalsh(exact)[0] < 0.0
+    assert np.linalg.eigvalsh(half)[0] > 1.0  # of the data term: 1 to 2
+    secants = 0.0
+    for f, weight in zip(filters, np.exp(x), strict=True):
+        k = twin.matrix(f, y.indices(), u.size)
+        secants += weight * k.T @ (k / (1 + 0.5 * (k @ u)[:, None] ** 2))
+    assert relative(whole - secants, problem_data(u.size)) < 1e-12
+    value, slope = problem.objective(x, u), problem.gradient(x, u)
+    for length in (1e-2, 0.1, 1.0, 10.0):
+        s = length * RNG.standard_normal(u.size)
+        assert problem.objective(x, u + s) <= value + s @ slope + 0.5 * s @ whole @ s
+
+
+def test_curvatures_of_convex_terms_are_kept_and_no_response_is_no_division_by_zero():
+    y = terms.patches((7, 8), (3, 3), border="symmetric")
+    smooth = terms.term(lambda r, x, c: np.sqrt(1 + r[0] ** 2), y=y, lift=np.ones((1, 9)))
+    convex = terms.Energy([data(56), smooth], n_y=56, assembled=False)
+    u = RNG.standard_normal(56)
+    h, same = convex.hessian([], u), convex.majorant([], u, 0.5)
+    np.testing.assert_array_equal(h.weights, same.weights)
+    u = np.where(np.arange(56) < 32, 5.0, 0.0) * RNG.standard_normal(56)  # no response below
+    of_zero = experts(y, 2, np.eye(2, 9), assembled=False).majorant(np.zeros(2), u, 1.0)
+    assert of_zero.weights.min() > 0.0
+    assert of_zero.weights.max() == 1.0
+
+
 def test_filters_of_several_windows_are_one_operator():
     shape, n = (10, 11), 110
     parts, exact = [data(n)], 0.0
@@ -200,7 +240,7 @@ def test_filters_of_several_windows_are_one_operator():
         filters = RNG.standard_normal((2, len(y.points)))
         parts.append(terms.term(student(2), y=y, x=terms.shared(2), lift=filters))
         exact = exact + dense_hessian(filters, y.indices(), x, u)
-    exact -= 2 * np.diag(np.random.default_rng(n).uniform(1, 2, (n, 2))[:, 0])
+    exact -= 2 * problem_data(n)
     for assembled in (False, True):
         problem = terms.Energy(parts, n_y=n, n_x=2, assembled=assembled)
         assert relative(problem.hessian(x, u) @ np.eye(n), exact) < 1e-13

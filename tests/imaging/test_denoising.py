@@ -108,3 +108,55 @@ def test_structural_similarity_by_its_formula():
     c, d = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     value = (2 * p * q + c) * (2 * sab + d) / ((p**2 + q**2 + c) * (saa + sbb + d))
     assert ssim(a, b) == pytest.approx(value[5:-5, 5:-5].mean(), abs=1e-10)
+
+
+def solved_with_and_without_majorant(model, theta, noisy, rtol):
+    """Return both states, and the objective at each iterate of the one with it."""
+    problem, values = model.problem(Observation(noisy)), []
+
+    def told(matrix):  # asked for once or twice an iterate
+        def call(x, y, *share):
+            values.append(problem.objective(x, y))
+            return matrix(x, y, *share)
+
+        return call
+
+    states = [
+        si.ImplicitFunction(
+            si.MinimizationProblem(
+                objective=problem.objective, gradient=problem.gradient,
+                hessian=told(problem.hessian), cross_hessian=problem.cross_hessian,
+                majorant=majorant and told(majorant),
+            ),
+            "cg+spectral",
+        ).solve(theta, noisy.ravel(), rtol=rtol)
+        for majorant in (None, problem.majorant)
+    ]  # fmt: skip
+    return *states, values[states[0].report.iterations + 1 :]  # the Hessian alone, once each
+
+
+@pytest.mark.parametrize("potential", ["log", "student-t"])
+def test_negative_curvature_is_met_once_and_the_energy_falls(potential):
+    _, noisy = picture()
+    model = FieldsOfExperts(5, 24, potential)
+    theta = model.start(noisy.shape) + 1.5  # weights at which the noisy image is far from convex
+    plain, majorized, values = solved_with_and_without_majorant(model, theta, noisy, 1e-8)
+    before, after = plain.report, majorized.report
+    assert before.negative_curvature_steps > 3
+    assert after.negative_curvature_steps == 0
+    assert after.majorized_steps > 3
+    assert after.iterations < 0.7 * before.iterations
+    assert after.linear_iterations < 0.7 * before.linear_iterations
+    assert (np.diff(values) < 1e-12 * values[-1]).all()
+    assert after.residual_relative < 1e-8  # the gradient is that of the energy itself
+
+
+def test_a_convex_model_is_solved_and_differentiated_as_without_majorant():
+    _, noisy = picture()
+    model = FieldsOfExperts(5, 24, "charbonnier")
+    theta = model.start(noisy.shape)
+    plain, same, _ = solved_with_and_without_majorant(model, theta, noisy, 1e-8)
+    assert same.report.majorized_steps == 0
+    np.testing.assert_array_equal(same.y, plain.y)
+    y_bar = np.sin(np.arange(noisy.size))
+    np.testing.assert_array_equal(same.vjp(y_bar), plain.vjp(y_bar))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import StructureError
 from ...linear.filters import Border, FilterOperator
-from ..programs.contract import matrix_program
+from ..programs.contract import Contraction, matrix_program, state_program
 from ..programs.lists import ListKernel, blocks_of
 from ..stated.bound import BoundTerm
 from .lines import responses_room
@@ -28,6 +28,13 @@ class FilterHessian:
     """diag(d) + Σ_k Kᵏᵀ diag(wᵏ) Kᵏ of lifted terms whose φ is a sum over single responses.
 
     Terms without a lift give d: each unknown of theirs has to stand alone, as in a data term.
+
+    Where φ″ of a response is negative anywhere, a share of all its curvatures may be given to the
+    secants φ′(r)/r: with these alone the operator is the Hessian of a quadratic that lies above the
+    energy and touches it, for every even φ that is concave in r². With half of them curvatures are
+    no longer negative, for log(1 + r²) and Student's t.
+
+    Source: half-quadratic regularisation, Geman and Reynolds 1992; Nikolova and Ng 2005.
 
     Raises
     ------
@@ -58,6 +65,7 @@ class FilterHessian:
 
     def _programs(self) -> None:
         self.kernels: dict[int, ListKernel] = {}
+        self.slopes: dict[int, ListKernel] = {}
         self.responses: dict[int, NDArray[Any]] = {}
         self.places: dict[int, NDArray[Any]] = {}
         for t, term in enumerate(self.terms):
@@ -71,9 +79,13 @@ class FilterHessian:
                 to = self.places[t] = np.ascontiguousarray(term.yi[:, self.responses[t]])
             blocks = blocks_of(term.count, to, self.n_y, term.weight)
             self.kernels[t] = ListKernel(made.program, blocks)
+            self.slopes[t] = ListKernel(state_program(term, Contraction(())), blocks)
 
-    def at(self, x: Array, arrays: Arrays) -> FilterOperator:
-        """Return the Hessian; ``arrays(t)`` are those that programs of term t read."""
+    def at(self, x: Array, arrays: Arrays, share: float = 0.0) -> FilterOperator:
+        """Return the Hessian; ``arrays(t)`` are those that programs of term t read.
+
+        share : of the secants in curvatures that may be negative.
+        """
         data, filters, weights = np.zeros(self.n_y), [], []
         for t, term in enumerate(self.terms):
             if not self.responses[t].size:
@@ -81,8 +93,11 @@ class FilterHessian:
             if not term.lifted:
                 self.kernels[t].run(arrays(t), data, self.places[t])
                 continue
+            given = arrays(t)
             curvature = responses_room(self.responses[t].size, term.count)
-            self.kernels[t].run(arrays(t), curvature)
+            self.kernels[t].run(given, curvature)
+            if share:
+                self._towards_secants(t, curvature[:, : term.count], given, share)
             square = squares(term, term.filters(x), self.windows[t], self.size)
             filters.append(square[self.responses[t]])
             weights.append(images(self.windows[t], curvature))
@@ -96,6 +111,17 @@ class FilterHessian:
             border=self.border,
             products=None,
         )
+
+    def _towards_secants(
+        self, t: int, curvature: Array, given: dict[str, Any], share: float
+    ) -> None:
+        slopes = responses_room(self.terms[t].responses, curvature.shape[1])
+        self.slopes[t].run(given, slopes)
+        for own, k in zip(curvature, self.responses[t], strict=True):
+            if own.min() < 0.0:
+                r, slope = given["r"][k, : own.size], slopes[k, : own.size]
+                secant = np.divide(slope, r, out=own.copy(), where=r != 0.0)
+                own += share * (secant - own)
 
 
 def _refuse(term: BoundTerm, what: str, fix: str) -> NoReturn:
