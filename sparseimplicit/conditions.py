@@ -38,6 +38,7 @@ class Conditions:
     structure: Structure | None
     minimization: bool
     majorant_of: Callable[[Any, Any, float], Any] | None = None
+    primal_dual_of: Callable[[], Any] | None = None
 
     def residual(self, x: Array, y: Array) -> Array:
         """Return c(x, y), (n_y,), finite."""
@@ -58,11 +59,12 @@ class Conditions:
         """Return A(x, y), checked."""
         return self._operator(self.state_jacobian_of, x, y, self.names[1])
 
-    def majorant(self, x: Array, y: Array, share: float) -> Operator:
-        """Return (1 − share) A(x, y) + share M(x, y), checked."""
-        of = self.majorant_of
+    def majorant(self, x: Array, y: Array, share: float, dual: Any = None) -> Operator:
+        """Return (1 − share) A(x, y) + share M(x, y), checked; A that of ``dual`` if given."""
+        of = self.majorant_of if dual is None else dual.at
         assert of is not None  # noqa: S101 - the caller has looked
-        return self._operator(lambda x, y: of(x, y, share), x, y, "majorant")
+        name = "majorant" if dual is None else "primal_dual"
+        return self._operator(lambda x, y: of(x, y, share), x, y, name)
 
     def _operator(self, function: Function, x: Array, y: Array, name: str) -> Operator:
         matrix = call(function, x, y, name)
@@ -100,6 +102,7 @@ def conditions_of(problem: Problem) -> Conditions:
             structure=Structure.POSITIVE_DEFINITE if structure is None else structure,
             minimization=True,
             majorant_of=problem.majorant,
+            primal_dual_of=problem.primal_dual,
         )
     if isinstance(problem, RootProblem):
         return Conditions(

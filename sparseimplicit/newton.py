@@ -72,6 +72,7 @@ class StateReport(Report):
     negative_curvature_steps: int = 0
     shifted_steps: int = 0
     majorized_steps: int = 0
+    primal_dual_steps: int = 0
     singular_steps: int = 0
     largest_shift: float = 0.0
     shortened_steps: int = 0
@@ -172,9 +173,10 @@ class _Newton:
         self.counts = {
             "linear_iterations": 0, "analyses": 0, "factorizations": 0,
             "reused_steps": 0, "negative_curvature_steps": 0, "shifted_steps": 0,
-            "majorized_steps": 0, "singular_steps": 0, "shortened_steps": 0,
+            "majorized_steps": 0, "primal_dual_steps": 0, "singular_steps": 0, "shortened_steps": 0,
         }  # fmt: skip
         self.share = 0.0  # of the majorant in the matrix of a step
+        self.dual: Any = None  # what takes the place of A in steps, with a memory
         self.largest_shift = 0.0
         self.reused: set[str] = set()
         self.seconds: dict[str, float] = {}
@@ -192,7 +194,7 @@ class _Newton:
         forcing, goal = FORCING_START, 0.0
         while True:
             self.history.append(self.size)
-            if self.share == 0.0 or self.size <= FAR * goal:  # else the step does without A
+            if self.exact or self.size <= FAR * goal:  # else the step does without A
                 jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
                 self.scale = norm(self.timed("jacobian", jacobian.apply, self.y))
                 goal = max(self.rtol * self.scale, ROUNDING * first)
@@ -221,6 +223,7 @@ class _Newton:
             self.share = MOST
             return self.direction(jacobian, rtol)
         self.counts["majorized_steps"] += self.share > 0.0
+        self.counts["primal_dual_steps"] += self.dual is not None
         if solution.report.reason is Reason.NEGATIVE_CURVATURE:
             self.counts["negative_curvature_steps"] += 1
         elif not solution.report.converged and not solution.report.residual < 1.0:
@@ -232,10 +235,24 @@ class _Newton:
         return step
 
     def majorized(self, jacobian: Operator) -> Operator:
-        """Return A, with some of the majorant as long as it is needed."""
-        if self.share == 0.0:
+        """Return A, or what takes its place, with some of the majorant as long as it is needed."""
+        if self.exact:
             return jacobian
-        return self.timed("jacobian", self.conditions.majorant, self.x, self.y, self.share)
+        of = self.conditions.majorant
+        return self.timed("jacobian", of, self.x, self.y, self.share, self.dual)
+
+    @property
+    def exact(self) -> bool:
+        """Whether steps are Newton's."""
+        return self.share == 0.0 and self.dual is None
+
+    def remember(self, step: Array, t: float) -> None:
+        """Move what has a memory along; it begins after the first step that was too long."""
+        begin = self.conditions.primal_dual_of
+        if self.dual is not None:
+            self.dual = self.timed("jacobian", self.dual.moved, self.x, self.y, step)
+        elif t < 1.0 and begin is not None and self.descends:
+            self.dual = begin()
 
     def begun(self, jacobian: Operator) -> Sequence:
         """Return the sequence of this run's matrices; the first one chooses the solver."""
@@ -310,6 +327,7 @@ class _Newton:
             size = norm(residual)
             new_slope = dot(step, residual)
             if self.accepts(t, slope, value, new_slope, size):
+                self.remember(step, t)
                 self.y, self.residual, self.value, self.size = trial, residual, value, size
                 self.counts["shortened_steps"] += t < 1.0
                 self.share_after(t)

@@ -35,6 +35,11 @@ class MinimizationProblem:
         ``f(x, y, share)``, the matrix (1 − share) g_yy + share M, where M ⪰ g_yy is positive
         semidefinite, best the Hessian of a quadratic that lies above g and touches it at y. Where
         CG meets negative curvature of g_yy, Newton's method takes this in its place.
+    primal_dual : callable, optional
+        ``f()``, called where Newton's steps turn out too long: a matrix that has a memory, in
+        place of g_yy, or None. Its ``at(x, y, share)`` is the matrix, with a share of the majorant
+        if there is one, and ``moved(x, y, step)`` what it becomes after a step, which is whole
+        also where the line search shortens it. `Energy` has it for smoothed norms.
     """
 
     gradient: Function
@@ -43,6 +48,7 @@ class MinimizationProblem:
     objective: Function | None = None
     structure: Structure | None = None
     majorant: Callable[[Any, Any, float], Any] | None = None
+    primal_dual: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ from .on_grids.coefficients import coefficients
 from .on_grids.fill import shared_arrays
 from .programs.contract import (
     Contraction,
+    dual_matrix_program,
+    matrix_program,
     parameter_program,
     row_program,
     state_program,
@@ -35,6 +38,18 @@ from .stated.bound import BoundTerm
 Array = NDArray[np.float64]
 T = TypeVar("T")
 Lifts = dict[int, dict[str, Any]]  # by term: what its filters make of the unknowns
+
+
+@dataclass(frozen=True, eq=False)
+class Duals:
+    """Dual vectors of smoothed norms, by number of the term; see `tracing.roots`.
+
+    grid : of terms whose matrix is filled on a grid, one image behind another.
+    lists : (components, elements) of lists, also of those at the border of a grid.
+    """
+
+    grid: dict[int, Array]
+    lists: dict[int, Array]
 
 
 class Assembly:
@@ -96,9 +111,9 @@ class Assembly:
         made: Lifts,
     ) -> Array:  # fmt: skip
         """Return the derivative by what a lift gives, element by element."""
-        kernel = self._listed(t, ("r", what), partial(state_program, what=what), None, 0)
+        kernel = self.listed(t, ("r", what), partial(state_program, what=what), None, 0)
         q = responses_room(len(kernel.program.stores), self.terms[t].count)
-        kernel.run(self._arrays(t, x, y, what, seeds, made=made), q)
+        kernel.run(self.arrays(t, x, y, what, seeds, made=made), q)
         return q
 
     def _sums(
@@ -121,8 +136,8 @@ class Assembly:
             total: Any = found.get(t, 0.0)
             side = self.grid.rest(t) if t in found else None
             if side is None or side.count:
-                listed = self._listed(t, ("sums", side is None, key), make, None, 0, side)
-                arrays = self._arrays(t, x, y, what, seeds, side, made)
+                listed = self.listed(t, ("sums", side is None, key), make, None, 0, side)
+                arrays = self.arrays(t, x, y, what, seeds, side, made)
                 total = total + listed.run(arrays, np.empty(0))
             all_sums.append(np.asarray(total).reshape(-1))
         return np.concatenate(all_sums)
@@ -150,10 +165,10 @@ class Assembly:
                 side = None if whole else self.grid.rest(t)
                 own: Any = term if side is None else side
                 to = own.yi if by == "y" else own.xi
-                listed = self._listed(t, (whole, key), make, to, out.size, side)
-                listed.run(self._arrays(t, x, y, what, seeds, side), out, to)
+                listed = self.listed(t, (whole, key), make, to, out.size, side)
+                listed.run(self.arrays(t, x, y, what, seeds, side), out, to)
 
-    def _listed(
+    def listed(
         self, t: int, key: Hashable, make: Callable[[BoundTerm], Program],
         rows: NDArray[Any] | None, size: int, side: Rest | None = None,
     ) -> ListKernel:  # fmt: skip
@@ -172,47 +187,61 @@ class Assembly:
         out = np.zeros(self.n_y)
         for t, term in enumerate(self.terms):
             rows: Any = term.rows
-            kernel = self._listed(
-                t, ("rows", what), partial(row_program, what=what), rows, self.n_y
-            )
-            kernel.run(self._arrays(t, x, y, what, seeds), out, rows)
+            kernel = self.listed(t, ("rows", what), partial(row_program, what=what), rows, self.n_y)
+            kernel.run(self.arrays(t, x, y, what, seeds), out, rows)
         if self.fixed is not None:
             out[self.fixed] = 0.0
         return out
 
-    def matrix(self, x: Array, y: Array, rows: str, columns: str) -> sparse.csr_array:
+    def pattern(self, rows: str, columns: str) -> GridMatrix | ListPattern | LiftedMatrix:
+        """Return what fills a matrix, with its pattern; made once."""
+        return self.once(("matrix", rows, columns), lambda: self._matrix(rows, columns))
+
+    def matrix(
+        self, x: Array, y: Array, rows: str, columns: str, duals: Duals | None = None
+    ) -> sparse.csr_array:
         """Return second derivatives or a Jacobian as CSR; its pattern is made once.
 
         rows : "y" or "rows"; columns : "y", or "xm" for the parameters by index.
+        duals : for the curvature of smoothed norms, in second derivatives.
         """
-        made = self.once(("matrix", rows, columns), lambda: self._matrix(rows, columns))
+        made = self.pattern(rows, columns)
+        if duals is not None:
+            made = self._replaced(made)
         shape = (self.n_y, self.n_y if columns == "y" else self.n_x)
         if isinstance(made, LiftedMatrix):
-            return made.assemble(x, lambda t: self._arrays(t, x, y, None, {}))
+            return made.assemble(x, lambda t: self.arrays(t, x, y, None, {}, duals=duals))
         if isinstance(made, GridMatrix):
             pattern = made.pattern
             values = np.empty(pattern.indices.size)
-            made.kernel.run(shared_arrays(made.kernel.pieces, x, y, {}), values)
+            on_grid = None if duals is None else duals.grid
+            made.kernel.run(shared_arrays(made.kernel.pieces, x, y, {}, on_grid), values)
             for t, kernel, slots in made.rests:
                 side = self.grid.rest(t)
-                kernel.run(self._arrays(t, x, y, None, {}, side), values, slots)
+                kernel.run(self.arrays(t, x, y, None, {}, side, duals=duals), values, slots)
             return csr_from_parts(values, pattern.indices, pattern.indptr, shape)
         values = np.zeros(made.nnz + 1)  # the last is for what goes nowhere
         for t, kernel, slots in made.parts:
-            kernel.run(self._arrays(t, x, y, None, {}), values, slots)
+            kernel.run(self.arrays(t, x, y, None, {}, duals=duals), values, slots)
         if made.identity is not None:
             values[made.identity] = 1.0
         return csr_from_parts(values[: made.nnz], made.indices, made.indptr, shape)
 
-    def operator(self, x: Array, y: Array, share: float = 0.0) -> StencilOperator | FilterOperator:
+    def operator(
+        self, x: Array, y: Array, share: float = 0.0, duals: Duals | None = None
+    ) -> StencilOperator | FilterOperator:
         """Return the Hessian not assembled: as filters of one image, or coefficients on a grid.
 
         share : of secants in the curvatures of filters, see `FilterHessian`.
         """
         if self.lifted:
             filters = self.once("filters", lambda: FilterHessian(self.terms, self.n_y))
-            return filters.at(x, lambda t: self._arrays(t, x, y, None, {}), share)
-        made = self.once("stencil", lambda: coefficients(self.grid))
+            if duals is not None:
+                filters = self._replaced(filters)
+            return filters.at(x, lambda t: self.arrays(t, x, y, None, {}, duals=duals), share)
+        exact = partial(matrix_program, rows="y", columns="y")
+        make = exact if duals is None else dual_matrix_program
+        made = self.once(("stencil", duals is None), lambda: coefficients(self.grid, make))
         if made is None:
             raise StructureError(
                 "the Hessian has no coefficients on a grid: its terms do not all stand on one, of "
@@ -221,7 +250,19 @@ class Assembly:
                 fix="leave out assembled=False.",
             )
         rest = self.grid.rest
-        return made.fill(x, y, lambda t: self._arrays(t, x, y, None, {}, rest(t)))
+        return made.fill(
+            x, y, lambda t: self.arrays(t, x, y, None, {}, rest(t), duals=duals),
+            None if duals is None else duals.grid,
+        )  # fmt: skip
+
+    def _replaced(self, made: Any) -> Any:
+        """Return a matrix of second derivatives with dual vectors in its programs."""
+
+        def make() -> Any:
+            programs = [dual_matrix_program(term).program for term in self.terms]
+            return made.replaced(dict(enumerate(programs)))
+
+        return self.once(("duals of", id(made)), make)
 
     def _matrix(self, rows: str, columns: str) -> GridMatrix | ListPattern | LiftedMatrix:
         if self.lifted:
@@ -239,9 +280,9 @@ class Assembly:
         sizes = (self.n_y, self.n_y if columns == "y" else self.n_x)
         return ListPattern(self.terms, sizes, rows, columns, self.fixed)
 
-    def _arrays(
+    def arrays(
         self, t: int, x: Array, y: Array, what: Contraction | None, seeds: Mapping[str, Array],
-        side: Rest | None = None, made: Lifts | None = None,
+        side: Rest | None = None, made: Lifts | None = None, duals: Duals | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return by name the arrays that list programs of a term read."""
         term = self.terms[t]
@@ -256,6 +297,7 @@ class Assembly:
             found["yi"] = own.yi
         found["xs"] = x[term.shared_places]
         found["ri"] = term.rows
+        found["p"] = None if duals is None else duals.lists.get(t)
         found |= seeds
         for n, direction in enumerate(what.directions if what else ()):
             if direction == "x":

@@ -12,11 +12,12 @@ from ..errors import NonFinite, ShapeError, StructureError
 from ..linear import FilterOperator, StencilOperator, Structure
 from ..linear.operator import Array, check_structure
 from ..problem import MinimizationProblem
-from .assembly import Assembly
+from .assembly import Assembly, Duals
 from .checks import check_energy
 from .cross import CrossOperator
 from .cross import assembled as columns_assembled
 from .inputs import Inputs
+from .primal_dual import PrimalDual
 from .programs.contract import Contraction
 from .stated.bound import BoundTerm
 from .stated.grids import whole_numbers
@@ -70,7 +71,8 @@ class Energy(MinimizationProblem):
             "terms": checked, "_assembly": Assembly(checked, n_y, n_x),
             "_inputs": Inputs(checked, n_y, n_x, "Energy"),
             "majorant": None if assembled or not any(t.lifted for t in checked)
-            else self._majorant,
+            else self._curvature,
+            "primal_dual": self._primal_dual,
         }.items():  # fmt: skip
             object.__setattr__(self, key, value)
 
@@ -95,19 +97,26 @@ class Energy(MinimizationProblem):
 
     def hessian(self, x: Any, y: Any) -> sparse.csr_array | StencilOperator | FilterOperator:
         """Return g_yy, (n_y, n_y), as CSR or as an operator; see ``assembled``."""
+        return self._curvature(x, y)
+
+    def _curvature(
+        self, x: Any, y: Any, share: float = 0.0, duals: Duals | None = None
+    ) -> sparse.csr_array | StencilOperator | FilterOperator:
         x, y = self._inputs.checked(x, y)
         if not self.assembled:
-            return self._operator(x, y)
-        matrix = self._assembly.matrix(x, y, "y", "y")
+            return self._operator(x, y, share, duals)
+        matrix = self._assembly.matrix(x, y, "y", "y", duals)
         self._inputs.finite(matrix.data, "hessian", x, y)
         return matrix
 
-    def _majorant(self, x: Any, y: Any, share: float) -> StencilOperator | FilterOperator:
-        return self._operator(*self._inputs.checked(x, y), share)
+    def _primal_dual(self) -> PrimalDual | None:
+        return PrimalDual.begun(self._curvature, self._assembly, self.assembled)
 
-    def _operator(self, x: Array, y: Array, share: float = 0.0) -> StencilOperator | FilterOperator:
+    def _operator(
+        self, x: Array, y: Array, share: float, duals: Duals | None
+    ) -> StencilOperator | FilterOperator:
         try:
-            operator = self._assembly.operator(x, y, share)
+            operator = self._assembly.operator(x, y, share, duals)
         except NonFinite:  # of the weights of filters, which are looked at there
             self._inputs.explain("hessian", x, y)
         if isinstance(operator, StencilOperator):

@@ -126,6 +126,7 @@ def _watched(problem: MinimizationProblem, progress: Callable[[float], Any]) -> 
         cross_hessian=problem.cross_hessian,
         structure=problem.structure,
         majorant=problem.majorant,
+        primal_dual=problem.primal_dual,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...errors import StructureError
 from ...linear.filters import Border, FilterOperator
 from ..programs.contract import Contraction, matrix_program, state_program
 from ..programs.lists import ListKernel, blocks_of
+from ..programs.source import Program
 from ..stated.bound import BoundTerm
 from .lines import responses_room
 from .windows import common_size, images, squares, window_of
@@ -80,6 +82,12 @@ class FilterHessian:
             blocks = blocks_of(term.count, to, self.n_y, term.weight)
             self.kernels[t] = ListKernel(made.program, blocks)
             self.slopes[t] = ListKernel(state_program(term, Contraction(())), blocks)
+
+    def replaced(self, programs: Mapping[int, Program]) -> FilterHessian:
+        """Return the same for other programs with the same entries."""
+        other = copy(self)
+        other.kernels = {t: ListKernel(programs[t], k.blocks) for t, k in self.kernels.items()}
+        return other
 
     def at(self, x: Array, arrays: Arrays, share: float = 0.0) -> FilterOperator:
         """Return the Hessian; ``arrays(t)`` are those that programs of term t read.

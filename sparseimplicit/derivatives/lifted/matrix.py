@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ...linear.operator import csr_from_parts
 from ...linear.padding import Padding
 from ..programs.contract import MatrixProgram, matrix_program
 from ..programs.lists import ListKernel, blocks_of, frozen
+from ..programs.source import Program
 from ..stated.bound import BoundTerm
 from .lines import MODES, responses_room
 from .products import Lifted
@@ -40,6 +42,12 @@ class LiftedMatrix:
         if self.images is None or not self._slots(*self.images.pattern):
             self.images = None
             self._slots(*self._listed())
+
+    def replaced(self, programs: Mapping[int, Program]) -> LiftedMatrix:
+        """Return the matrix of other programs with the same entries, on the same pattern."""
+        other = copy(self)
+        other.kernels = [ListKernel(programs[t], k.blocks) for t, k in enumerate(self.kernels)]
+        return other
 
     def _images(self) -> FilterImages | None:
         """Return the filters of the lifted terms as those of one image, where they are so."""

@@ -70,12 +70,16 @@ class GridTerms:
     def vector(self, make: Callable[[BoundTerm], Program], by: str) -> GridKernel | None:
         """Return a kernel that writes the stores of all terms to a vector; None if it cannot.
 
-        by : "y", or "x" for parameters by index.
+        by : "y", "x" for parameters by index, or "p" for images of their own, one a store.
         """
-        pieces, bases = [], set()
+        pieces: list[Piece] = []
+        bases: set[int] = set()
         for grid in self.found.values():
             program = make(grid.term)
             points = grid.points if by == "y" else grid.x_points
+            if by == "p":
+                fresh = range(len(bases), len(bases) + len(program.stores))
+                points = tuple((n * self.pixels, grid.zero) for n in fresh)
             if len(points) != len(program.stores) or any(p is None for p in points):
                 return None
             targets = tuple((p[0], p[1], 0) for p in points if p is not None)
@@ -111,6 +115,13 @@ class GridMatrix:
         self, pattern: GridPattern, kernel: GridKernel, rests: list[tuple[int, ListKernel, Any]]
     ) -> None:
         self.pattern, self.kernel, self.rests = pattern, kernel, rests
+
+    def replaced(self, programs: Mapping[int, Program]) -> GridMatrix:
+        """Return the matrix of other programs with the same entries, on the same pattern."""
+        pieces = [Piece(p.grid, programs[p.grid.number], p.targets) for p in self.kernel.pieces]
+        kernel = GridKernel(self.kernel.shape, pieces, self.kernel.rows)
+        rests = [(n, ListKernel(programs[n], k.blocks), slots) for n, k, slots in self.rests]
+        return GridMatrix(self.pattern, kernel, rests)
 
     @classmethod
     def made(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...linear import StencilOperator
-from ..programs.contract import MatrixProgram, matrix_program
+from ..programs.contract import MatrixProgram
 from ..programs.lists import ListKernel, frozen
 from ..programs.source import Program
+from ..stated.bound import BoundTerm
 from .assembly import GridTerms
 from .fill import GridKernel, shared_arrays
 from .found import Offset, difference
@@ -36,24 +37,27 @@ class Coefficients:
     periodic: tuple[bool, ...]
 
     def fill(
-        self, x: Array, y: Array, arrays_at_border: Callable[[int], dict[str, Any]]
-    ) -> StencilOperator:
+        self, x: Array, y: Array, arrays_at_border: Callable[[int], dict[str, Any]],
+        duals: Mapping[int, Array] | None = None,
+    ) -> StencilOperator:  # fmt: skip
         """Return the Hessian at (x, y)."""
         # The last number is for the other triangle at the border.
         out = np.zeros(len(self.offsets) * int(np.prod(self.shape)) + 1)
-        self.kernel.run(shared_arrays(self.kernel.pieces, x, y, {}), out)
+        self.kernel.run(shared_arrays(self.kernel.pieces, x, y, {}, duals), out)
         for number, kernel, places in self.rests:
             kernel.run(arrays_at_border(number), out, places)
         arrays = out[:-1].reshape(len(self.offsets), *self.shape)
         return StencilOperator(arrays, self.offsets, periodic=self.periodic, _checked=True)
 
 
-def coefficients(terms: GridTerms) -> Coefficients | None:
+def coefficients(
+    terms: GridTerms, make: Callable[[BoundTerm], MatrixProgram]
+) -> Coefficients | None:
     """Return what fills the Hessian; None unless all terms stand on one grid of one field."""
     fits = terms.found and len(terms.found) == terms.all and terms.n_y == terms.pixels
     if not fits or any(base for g in terms.found.values() for base, _ in g.points):
         return None
-    made = {n: matrix_program(g.term, "y", "y") for n, g in terms.found.items()}
+    made = {n: make(g.term) for n, g in terms.found.items()}
     rests = {n: _differences(terms, n, m) for n, m in made.items() if terms.found[n].rest.size}
     zero = (0,) * len(terms.shape)
     found = {zero}

@@ -116,14 +116,19 @@ class GridKernel:
 
 
 def shared_arrays(
-    pieces: Sequence[Piece], x: Array, y: Array, seeds: Mapping[str, Array]
-) -> dict[str, Any]:
-    """Return by name what generated grid kernels read; each term's own with its number."""
+    pieces: Sequence[Piece], x: Array, y: Array, seeds: Mapping[str, Array],
+    duals: Mapping[int, Array] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return by name what generated grid kernels read; each term's own with its number.
+
+    duals : of each term by its number in the problem.
+    """
     found: dict[str, Any] = {"x": x, "y": y, **seeds}
     for n, piece in enumerate(pieces):
         term = piece.grid.term
         found[f"c{n}"], found[f"xi{n}"] = term.c, term.xi
         found[f"xs{n}"] = x[term.shared_places]
+        found[f"p{n}"] = (duals or {}).get(piece.grid.number)
         for name, seed in seeds.items():
             if seed.size == x.size:
                 found[f"{name}s{n}"] = (

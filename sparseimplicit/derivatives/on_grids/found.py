@@ -35,6 +35,11 @@ class GridTerm:
     element_box: tuple[tuple[int, int], ...]
 
     @property
+    def pixels(self) -> int:
+        """Number of pixels of the grid."""
+        return int(np.prod(self.shape))
+
+    @property
     def zero(self) -> Offset:
         """The offset of the pixel itself."""
         return (0,) * len(self.shape)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from ..programs.source import LOGADDEXP, PRELUDE, Lines, Program, indented, uses
-from .found import GridTerm
+from .found import GridTerm, Point
 
 Offset = tuple[int, ...]
 IMPORTS: Final = (
@@ -80,10 +80,13 @@ class _Staging:
         if name == "c":
             self.arrays.add(f"c{number}")
             return self._own(number, name, place, f"stage_data(c{number}, {whole(place)}, ")
-        source = {"y": "y", "xm": "x"}.get(name, name[:2])
+        point: Point | None
+        if name == "p":
+            source, point = f"p{number}", (place * grid.pixels, grid.zero)
+        else:
+            source = {"y": "y", "xm": "x"}.get(name, name[:2])
+            point = (grid.points if name.endswith("y") else grid.x_points)[place]
         self.arrays.add(source)
-        points = grid.points if name.endswith("y") else grid.x_points
-        point = points[place]
         if point is None:
             self.arrays.add(f"xi{number}")
             how = f"stage_indexed({source}, xi{number}, {whole(place)}, "

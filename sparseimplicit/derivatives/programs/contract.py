@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from ..stated.bound import BoundTerm
 from ..tracing.differentiate import along, gradient
+from ..tracing.roots import dual_curvature, next_duals, roots
 from .source import Load, Program, check_size
 
 BY_ELEMENT = {
     "xs": Load("xs[{i}]", ("xs",), varies=False),
     "xm": Load("x[xi[e, {i}]]", ("x", "xi")),
     "c": Load("c[e, {i}]", ("c",)),
+    "p": Load("p[{i}, e]", ("p",)),
     "weight": Load("weight[ri[e, {i}]]", ("weight", "ri")),
     **{f"d{n}xs": Load(f"d{n}s[{{i}}]", (f"d{n}s",), varies=False) for n in range(2)},
     **{f"d{n}xm": Load(f"d{n}[xi[e, {{i}}]]", (f"d{n}", "xi")) for n in range(2)},
@@ -156,6 +158,27 @@ def matrix_program(term: BoundTerm, rows: str, columns: str) -> MatrixProgram:
         first, second = [i for i, _ in both], [j for _, j in both]
     program = Program(graph, loads_of(term), stores=tuple(nodes), scatter=not term.lifted)
     return MatrixProgram(_checked(term, program), tuple(first), tuple(second))
+
+
+def dual_matrix_program(term: BoundTerm) -> MatrixProgram:
+    """Return second derivatives with dual vectors, on the same entries; see `tracing.roots`."""
+    exact, graph = matrix_program(term, "y", "y"), term.graph
+    found = roots(graph, term.outputs[0], term.y_nodes)
+    if not found:
+        return exact
+    nodes = dual_curvature(graph, term.outputs[0], term.y_nodes, found)
+    stores = tuple(nodes[i][j] for i, j in zip(exact.first, exact.second, strict=True))
+    program = Program(graph, loads_of(term), stores=stores, scatter=not term.lifted)
+    return MatrixProgram(_checked(term, program), exact.first, exact.second)
+
+
+def dual_program(term: BoundTerm) -> Program:
+    """Return the dual vectors after a step "d0", kept by element; no stores if it has no roots."""
+    graph = term.graph
+    found = roots(graph, term.outputs[0], term.y_nodes)
+    step = [graph.input("d0y", i) for i in range(len(term.y_nodes))]
+    stores = tuple(next_duals(graph, term.y_nodes, step, found))
+    return _checked(term, Program(graph, loads_of(term), stores=stores, scatter=False))
 
 
 def _checked(term: BoundTerm, program: Program) -> Program:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from ...kernels import incidence
 from ..stated.bound import BoundTerm
 from .contract import matrix_program
 from .lists import ListKernel, blocks_of, frozen
+from .source import Program
 
 Ints = NDArray[Any]
 
@@ -54,6 +57,12 @@ class ListPattern:
                 written = terms[t].yi if rows == "y" else terms[t].rows
                 kernel = ListKernel(program.program, blocks_of(terms[t].count, written, n_rows))
                 self.parts.append((t, kernel, self._slots(part)))
+
+    def replaced(self, programs: Mapping[int, Program]) -> ListPattern:
+        """Return the same for other programs with the same entries."""
+        other = copy(self)
+        other.parts = [(t, ListKernel(programs[t], k.blocks), slots) for t, k, slots in self.parts]
+        return other
 
     def _slots(self, part: tuple[Any, ...]) -> Ints:
         rows, columns, first, second = part
