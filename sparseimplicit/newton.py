@@ -246,12 +246,12 @@ class _Newton:
         """Whether steps are Newton's."""
         return self.share == 0.0 and self.dual is None
 
-    def remember(self, step: Array, t: float) -> None:
+    def remember(self, step: Array, too_long: bool) -> None:
         """Move what has a memory along; it begins after the first step that was too long."""
         begin = self.conditions.primal_dual_of
         if self.dual is not None:
             self.dual = self.timed("jacobian", self.dual.moved, self.x, self.y, step)
-        elif t < 1.0 and begin is not None and self.descends:
+        elif too_long and begin is not None and self.descends:
             self.dual = begin()
 
     def begun(self, jacobian: Operator) -> Sequence:
@@ -327,7 +327,7 @@ class _Newton:
             size = norm(residual)
             new_slope = dot(step, residual)
             if self.accepts(t, slope, value, new_slope, size):
-                self.remember(step, t)
+                self.remember(step, t < 1.0 or size >= self.size)
                 self.y, self.residual, self.value, self.size = trial, residual, value, size
                 self.counts["shortened_steps"] += t < 1.0
                 self.share_after(t)

@@ -41,6 +41,7 @@ def warm_up() -> float:
         vectors.dots(column, column)
         vectors.finite(column[:, 0])
         vectors.finite(np.zeros(n))
+        vectors.shorten(column.T, (0, 1))
         vectors.step(one, column, column, column.copy(), column.copy())
         vectors.direction(one, column, column.copy(), column[:, 0])
         for dtype in (np.int32, np.int64):

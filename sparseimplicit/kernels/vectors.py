@@ -8,6 +8,8 @@ Kernels see C-ordered (n, k) arrays flat, and chunks as slices: a loop from 0 ov
 numbers needs no test for negative indices, which would keep it from being vectorised (3 times).
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +45,15 @@ def finite(a: Floats) -> bool:
     partial = np.zeros(-(-a.size // CHUNK))
     (_nothings_parallel if a.size >= PARALLEL_ROWS else _nothings)(a, partial)
     return not bool(np.isnan(partial).any())
+
+
+def shorten(p: Floats, bounds: Sequence[int]) -> None:
+    """Make vectors of (K, n) no longer than 1, in place: rows bounds[r] … of each column are one.
+
+    What is no number becomes 0.
+    """
+    for first, last in pairwise(bounds):
+        _shorten(p[first:last])
 
 
 def step(
@@ -190,6 +201,18 @@ def _nothings(a: Any, partial: Any) -> None:
 def _nothings_parallel(a: Any, partial: Any) -> None:
     for c in prange(partial.size):
         partial[c] = _nothing(a[c * CHUNK : (c + 1) * CHUNK])
+
+
+@njit(cache=True, nogil=True)
+def _shorten(p: Any) -> None:
+    for e in range(p.shape[1]):
+        square = 0.0
+        for k in range(p.shape[0]):
+            square += p[k, e] * p[k, e]
+        if not square <= 1.0:
+            scale = 1.0 / np.sqrt(square) if square < np.inf else 0.0
+            for k in range(p.shape[0]):
+                p[k, e] = scale * p[k, e] if scale > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -40,6 +40,15 @@ def test_against_the_twins(form, k, diagonal):
     np.testing.assert_allclose(p, expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("shorten", [vectors._shorten, vectors._shorten.py_func])
+def test_vectors_are_made_no_longer_than_one(shorten):
+    (p,) = arrays(3, 50, 1)
+    p[:, 0], p[1, 1] = 0.0, np.nan
+    expected = twin.shorten(p)
+    shorten(p)
+    np.testing.assert_allclose(p, expected, rtol=1e-15)
+
+
 @pytest.mark.parametrize("k", [1, 2])
 def test_sums_have_the_same_bits_in_parallel(monkeypatch, k):
     a, b = arrays(vectors.CHUNK * 5 + 11, k, 2)

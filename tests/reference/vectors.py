@@ -13,3 +13,8 @@ def step(alpha, p, q, x, r):
 
 def direction(beta, z, p):
     return z + beta * p
+
+
+def shorten(p):
+    length = np.linalg.norm(p, axis=0)
+    return np.where(np.isnan(length), 0.0, p / np.maximum(length, 1.0))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ..stated.bound import BoundTerm
 from ..tracing.differentiate import along, gradient
-from ..tracing.roots import dual_curvature, next_duals, roots
+from ..tracing.roots import Root, dual_curvature, next_duals, roots
 from .source import Load, Program, check_size
 
 BY_ELEMENT = {
@@ -162,8 +163,7 @@ def matrix_program(term: BoundTerm, rows: str, columns: str) -> MatrixProgram:
 
 def dual_matrix_program(term: BoundTerm) -> MatrixProgram:
     """Return second derivatives with dual vectors, on the same entries; see `tracing.roots`."""
-    exact, graph = matrix_program(term, "y", "y"), term.graph
-    found = roots(graph, term.outputs[0], term.y_nodes)
+    exact, graph, found = matrix_program(term, "y", "y"), term.graph, _roots(term)
     if not found:
         return exact
     nodes = dual_curvature(graph, term.outputs[0], term.y_nodes, found)
@@ -172,13 +172,24 @@ def dual_matrix_program(term: BoundTerm) -> MatrixProgram:
     return MatrixProgram(_checked(term, program), exact.first, exact.second)
 
 
+def dual_bounds(term: BoundTerm) -> tuple[int, ...]:
+    """Return where the dual vector of each root begins among those of an element; and the end."""
+    return tuple(accumulate((len(root.parts) for root in _roots(term)), initial=0))
+
+
 def dual_program(term: BoundTerm) -> Program:
-    """Return the dual vectors after a step "d0", kept by element; no stores if it has no roots."""
-    graph = term.graph
-    found = roots(graph, term.outputs[0], term.y_nodes)
+    """Return the dual vectors after a step "d0", kept by element; no stores if it has no roots.
+
+    They are still to be made no longer than 1, see `dual_bounds`.
+    """
+    graph, found = term.graph, _roots(term)
     step = [graph.input("d0y", i) for i in range(len(term.y_nodes))]
     stores = tuple(next_duals(graph, term.y_nodes, step, found))
     return _checked(term, Program(graph, loads_of(term), stores=stores, scatter=False))
+
+
+def _roots(term: BoundTerm) -> list[Root]:
+    return roots(term.graph, term.outputs[0], term.y_nodes)
 
 
 def _checked(term: BoundTerm, program: Program) -> Program:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 from .differentiate import along, gradient
 from .tape import Graph
@@ -71,22 +72,23 @@ def dual_curvature(
             negative = graph.compare("lt", root.coefficient, graph.const(0.0))
             zeta = [graph.where(negative, s, t) for s, t in zip(root.slopes, zeta, strict=True)]
         factor = graph.div(graph.mul(graph.const(0.5), root.coefficient), root.node)
-        for i, row in enumerate(held):
-            for j in range(i, len(row)):
-                crossed = _dot(graph, (zeta[i], root.slopes[i]), (root.slopes[j], zeta[j]))
-                row[j] = graph.sub(row[j], graph.mul(factor, crossed))
+        moving = [i for i, slope in enumerate(root.slopes) if graph.value(slope) != 0.0]
+        for i, j in combinations_with_replacement(moving, 2):
+            crossed = _dot(graph, (zeta[i], root.slopes[i]), (root.slopes[j], zeta[j]))
+            held[i][j] = graph.sub(held[i][j], graph.mul(factor, crossed))
     return [[held[min(i, j)][max(i, j)] for j in range(len(y))] for i in range(len(y))]
 
 
 def next_duals(
     graph: Graph, y: Sequence[int], directions: Sequence[int], found: Sequence[Root]
 ) -> list[int]:
-    """Return the dual vectors after a step in y: those of the linear model, no longer than 1.
+    """Return p⁺ = (d + ḋ)/z − ½ (p (q·ḋ) + q (p·ḋ))/z after a step in y.
 
-    p⁺ = (d + ḋ)/z − ½ (p (q·ḋ) + q (p·ḋ))/z.
+    It may be longer than 1, and no number where z = 0. What makes it shorter would be branches
+    here, which take long to compile.
     """
     nodes = []
-    zero, one, half = (graph.const(value) for value in (0.0, 1.0, 0.5))
+    half = graph.const(0.5)
     for root, p in zip(found, _duals(graph, found), strict=True):
         z, new = root.node, []
         moved = [along(graph, d, y, directions) for d in root.parts]
@@ -94,12 +96,7 @@ def next_duals(
         for d, v, old in zip(root.parts, moved, p, strict=True):
             turned = _dot(graph, turns, (old, d))
             new.append(graph.div(graph.sub(graph.add(d, v), turned), z))
-        length = (
-            graph.call("sqrt", _dot(graph, new, new)) if len(new) > 1 else graph.call("abs", new[0])
-        )
-        longest = graph.where(graph.compare("lt", one, length), length, one)
-        some = graph.compare("lt", zero, z)  # where z = 0 there is no direction
-        nodes += [graph.where(some, graph.div(n, longest), zero) for n in new]
+        nodes += new
     return nodes
 
 
