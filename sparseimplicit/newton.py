@@ -137,6 +137,15 @@ def solve_newton(
     a step of negative curvature is taken with A + ½ (M − A) instead. From then on the share of M is
     a third after each full step on which ‖c‖ falls, so that the last steps are Newton's, and three
     times as large after any other.
+
+    An energy with smoothed norms, √(|d|² + ε²), shortens most steps of Newton's: its Hessian knows
+    the direction q = d/√(|d|² + ε²) here alone, and this turns along the step. After the first step
+    that was shortened, or on which ‖c‖ grew, the matrix of steps has dual vectors p in place of one
+    of the two q in each product: primal-dual Newton, of Chan, Golub and Mulet 1999. They begin at 0
+    and follow the steps, so that the last ones converge quadratically; objective, c and line search
+    stay as they are, and A at the state is the Hessian. Steps, for total variation at 512² to
+    1e-5: 7 instead of 28 (ε = 1), 11 instead of 67 (ε = 0.1). To begin at once with p = 0 takes as
+    many where the first guess is far, one more where it is near; with p = q, one or two more.
     """
     return _Newton(
         conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular, reuse

@@ -51,6 +51,7 @@ class Energy(MinimizationProblem):
     A `MinimizationProblem`: ``objective``, ``gradient``, ``hessian`` and ``cross_hessian`` are
     functions of (x, y). Kernels are made and compiled at first use and kept on disk; patterns are
     made once, and all Hessians share one. Results have the same bits for any number of threads.
+    Smoothed norms, c √(Σ d² + ε²) with c independent of y, are recognised, for Newton's method.
     """
 
     def __init__(
