@@ -33,6 +33,7 @@ from .linear import (
     Structure,
     select,
 )
+from .linear.causes import causes_told
 from .linear.checks import check_rtol
 from .linear.memory import available_bytes
 from .linear.nullspace import null_space
@@ -372,7 +373,8 @@ class SolvedState:
             except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
                 final = not self._lags and linear_solver != "auto"
                 if policy == "raise" and (final or isinstance(error, SingularSystem)):
-                    raise
+                    with causes_told(a):
+                        raise
                 after = f"'{self.system.solver.label}' failed: {type(error).__name__}"
             # The lagged factor was too far off, or auto's choice failed: prepare A at y itself.
             ladder = Ladder(a, linear_solver, rtol=rtol, after=after, on_singular=policy)

@@ -13,9 +13,10 @@ from ..kernels.csr import first_asymmetry, row_sizes
 from .checks import checked_columns
 from .contract import Solver
 from .diagnosis import Diagnosis, Finding
+from .evident import flaws
 from .loads import Blocks, loads
 from .nullspace import NullSpace, null_space
-from .operator import SYMMETRY_TOLERANCE, Array, Operator, Structure
+from .operator import SYMMETRY_TOLERANCE, Operator, Structure
 from .preconditioners import Jacobi
 from .reports import Reason
 from .solvers import CG, SuperLU
@@ -106,25 +107,8 @@ class _Examination:
         return loads(vector, self.blocks, self.grid)
 
     def rows(self, operator: Operator) -> None:
-        for name, entries in (("row", operator.entries), ("column", operator.entries.T.tocsr())):
-            largest, _ = row_sizes(entries.indptr, entries.data)
-            empty = np.flatnonzero(largest == 0)
-            if empty.size:
-                self.note(
-                    "error",
-                    f"{empty.size} empty {name}{'s' if empty.size > 1 else ''}: "
-                    f"{self.where(empty, operator.n)}",
-                    "remove the unknown, or give it an equation.",
-                )
-        same = _proportional_rows(operator.entries)
-        if same:
-            pairs = ", ".join(f"{i} and {j}" for i, j in same[:4])
-            self.note(
-                "error",
-                f"rows are multiples of each other: {pairs}"
-                + (f" and {len(same) - 4} more pairs" if len(same) > 4 else ""),
-                "an equation was written twice: remove one, and the unknown it was to determine.",
-            )
+        for cause in flaws(operator, self.blocks, self.grid):
+            self.note("error", cause.what, cause.fix)
 
     def scales(self, operator: Operator) -> None:
         largest, _ = row_sizes(operator.entries.indptr, operator.entries.data)
@@ -241,15 +225,7 @@ class _Examination:
                 self.examined = False
                 self.note("warning", f"null vectors could not be looked for: {space.how}")
             return
-        localised = space.localised()
-        shown = [loads(v, self.blocks, self.grid) for v in localised.T[:4]]
-        more = "" if space.complete else " or more"
-        self.note(
-            "error",
-            f"singular: {space.dimension}{more} null vector{'s' if space.dimension > 1 else ''}: "
-            + "; ".join(shown),
-            _remedy(localised, space.dimension),
-        )
+        self.note("error", f"singular: {space.told(self.blocks, self.grid)}", space.remedy())
         if b is not None:
             self.fredholm(space, b, operator.n)
 
@@ -274,46 +250,3 @@ class _Examination:
                 "b has no part along the left null vectors: solutions exist, many of them",
                 "on_singular='min_norm' takes the one without a part in the null space.",
             )
-
-
-def _remedy(localised: Array, dimension: int) -> str:
-    even = all(np.ptp(v[np.abs(v) > 1e-6]) <= 1e-6 for v in localised.T)
-    if even and np.count_nonzero(np.abs(localised[:, 0]) > 1e-6) > 1:
-        return "a constant is free: pin one unknown of each part, or fix its mean value."
-    if dimension > 1:
-        return f"{dimension} movements are free: fix as many unknowns, or add the missing term."
-    return "fix one of these unknowns, or add the term that determines it."
-
-
-def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
-    """Return pairs of rows that are multiples of each other, found by hashing the scaled rows."""
-    counts = np.diff(entries.indptr)
-    rows = np.flatnonzero(counts > 0)
-    first = entries.data[entries.indptr[rows]]
-    usable = rows[first != 0]
-    scale = np.ones(entries.shape[0])
-    scale[usable] = entries.data[entries.indptr[usable]]
-    scaled = entries.data / np.repeat(scale, counts)
-    # Two random sums over each row: equal for proportional rows, else with probability 0.
-    rng = np.random.default_rng(0)
-    first_key, second_key = (
-        _row_sums(scaled * rng.standard_normal(entries.shape[1])[entries.indices], entries)
-        for _ in range(2)
-    )
-    order = usable[np.lexsort((second_key[usable], first_key[usable]))]
-    here, there = order[:-1], order[1:]
-    same = counts[here] == counts[there]
-    for key in (first_key, second_key):
-        same &= np.isclose(key[here], key[there], rtol=1e-12, atol=0)
-    pairs = [(int(here[k]), int(there[k])) for k in np.flatnonzero(same)]
-    return [(min(i, j), max(i, j)) for i, j in pairs if _same_columns(entries, i, j)]
-
-
-def _same_columns(entries: Any, i: int, j: int) -> bool:
-    mine = entries.indices[entries.indptr[i] : entries.indptr[i + 1]]
-    theirs = entries.indices[entries.indptr[j] : entries.indptr[j + 1]]
-    return bool(np.array_equal(mine, theirs))
-
-
-def _row_sums(values: Array, entries: Any) -> Array:
-    return np.asarray(sparse.csr_array((values, entries.indices, entries.indptr)).sum(axis=1))

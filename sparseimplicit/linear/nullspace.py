@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy import linalg, sparse
 
 from .._optional import available
 from ..errors import SparseImplicitError
+from .loads import FREE_CONSTANT, SHOWN, Blocks, loads
 from .method import PreparedMethod
 from .operator import Array, Operator, Structure
 from .solvers import Pardiso, SuperLU
@@ -40,6 +41,32 @@ class NullSpace:
     def dimension(self) -> int:
         """The number of vectors found."""
         return int(self.right.shape[1])
+
+    def first(self, count: int) -> NullSpace:
+        """Return the ``count`` vectors of least size, as a null space not known to be all."""
+        return replace(
+            self, right=self.right[:, :count], left=self.left[:, :count],
+            sizes=self.sizes[:count], complete=self.complete and count == self.dimension,
+        )  # fmt: skip
+
+    def told(self, blocks: Blocks | None = None, grid: tuple[int, ...] | None = None) -> str:
+        """Say how many vectors there are, and which unknowns they load."""
+        shown = "; ".join(loads(v, blocks, grid) for v in self.localised().T[:SHOWN])
+        many = f"{self.dimension}{'' if self.complete else ' or more'} null vector"
+        return f"{many}{'' if many.startswith('1 n') else 's'}: {shown}"
+
+    def remedy(self) -> str:
+        """Say what would determine the unknowns that are free."""
+        localised = self.localised()
+        even = all(np.ptp(v[np.abs(v) > 1e-6]) <= 1e-6 for v in localised.T)
+        if even and np.count_nonzero(np.abs(localised[:, 0]) > 1e-6) > 1:
+            return FREE_CONSTANT
+        if self.dimension > 1:
+            return (
+                f"{self.dimension} movements are free: fix as many unknowns, or add the missing "
+                "term."
+            )
+        return "fix one of these unknowns, or add the term that determines it."
 
     def localised(self) -> Array:
         """Return the right vectors combined so that each loads few unknowns, largest load 1.

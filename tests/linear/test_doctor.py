@@ -89,7 +89,7 @@ def test_components_come_out_one_by_one():
     ("vector", "options", "words"),
     [
         ([1, 1, 1, 1], {}, "constant over all 4 unknowns"),
-        ([1, 2, 1, 1], {}, "spread over all 4 unknowns"),
+        ([1, 2, 1, 1], {}, "spread over all 4 unknowns, most 1, 0, 2"),
         ([0, 3, 0, -1], {}, "unknowns 1, 3"),
         ([0, 0, 5, 0], {"grid": (2, 2)}, "unknown (1, 0)"),
         ([0, 0, 5, 0], {"blocks": {"u": slice(0, 2), "p": (2, 4)}}, "unknown 2, in 'p'"),
