@@ -23,7 +23,8 @@ from .solvers import CG, SuperLU
 
 LANCZOS_STEPS: Final = 80
 ILL_CONDITIONED: Final = 1e10  # fewer than six of sixteen digits are left
-WIDE_SCALES: Final = 1e10  # largest over smallest row
+WIDE_SCALES: Final = 10.0  # decades from the smallest row to the largest
+SMALLEST: Final = float(np.finfo(float).tiny)  # numbers below it have fewer digits
 
 
 def diagnose(
@@ -84,9 +85,10 @@ class _Examination:
             return self.diagnosis(subject)
         subject += f", {operator.entries.nnz} entries"
         if operator.n:
-            for look in (self.rows, self.scales, self.parts):
-                look(operator)
+            self.scales(operator)
+            self.parts(operator)
             operator = self.symmetry(operator, declared)
+            self.rows(operator)
             self.definiteness(operator, declared)
             self.null_vectors(operator, b)
         return self.diagnosis(subject)
@@ -111,18 +113,26 @@ class _Examination:
             self.note("error", cause.what, cause.fix)
 
     def scales(self, operator: Operator) -> None:
-        largest, _ = row_sizes(operator.entries.indptr, operator.entries.data)
-        held = largest[largest > 0]
-        if held.size and held.max() / held.min() > WIDE_SCALES:
-            small, big = (
-                int(np.argmin(np.where(largest > 0, largest, np.inf))),
-                int(largest.argmax()),
-            )
+        entries = operator.entries
+        largest, _ = row_sizes(entries.indptr, entries.data)
+        held = np.flatnonzero(largest)
+        if not held.size:
+            return
+        small, big = held[largest[held].argmin()], int(largest.argmax())
+        span = np.log10(largest[big]) - np.log10(largest[small])
+        if span > WIDE_SCALES:
             self.note(
                 "warning",
-                f"rows span {np.log10(held.max() / held.min()):.0f} decades: row {small} has "
-                f"entries up to {largest[small]:.1e}, row {big} up to {largest[big]:.1e}",
+                f"rows span {span:.0f} decades: row {small} has entries up to "
+                f"{largest[small]:.1e}, row {big} up to {largest[big]:.1e}",
                 "bring the unknowns to comparable units: residuals see the large rows only.",
+            )
+        if largest[small] < SMALLEST:
+            self.note(
+                "error",
+                f"row {small} has no entry above {largest[small]:.1e}: numbers below "
+                f"{SMALLEST:.1e} have lost digits, and answers overflow",
+                "multiply the row, or the whole matrix, by a power of ten.",
             )
 
     def parts(self, operator: Operator) -> None:
@@ -186,7 +196,8 @@ class _Examination:
             return
         method = CG(Jacobi(), max_iterations=LANCZOS_STEPS).prepare(operator).method
         b = np.random.default_rng(0).standard_normal((operator.n, 1))
-        attempt = method._solve(b, np.array([1e-14]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            attempt = method._solve(b, np.array([1e-14]))
         if attempt.spectrum is not None and attempt.spectrum[0] > 0:
             self.conditioned(attempt.spectrum[1] / attempt.spectrum[0])
         if attempt.reason is Reason.NEGATIVE_CURVATURE:

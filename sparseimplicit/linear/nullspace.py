@@ -106,17 +106,19 @@ def null_space(operator: Operator, *, most: int = 8) -> NullSpace:
     if size == 0:
         unit = np.eye(n, min(most, n))
         return NullSpace(unit, unit, np.zeros(unit.shape[1]), n <= most, "the matrix is zero")
-    scaled = sparse.csr_array(
-        sparse.diags_array(1.0 / rows) @ operator.entries @ sparse.diags_array(1.0 / columns)
-    )
+    scaled = operator.entries.copy()
+    scaled.data /= np.repeat(rows, np.diff(scaled.indptr))
+    scaled.data /= columns[scaled.indices]
+    scaled.data /= size  # 1 from here on
     try:
-        method, how = _factor(scaled, size)
-    except SparseImplicitError as error:
-        return NullSpace(none, none, np.zeros(0), False, f"no factorization: {error.what}")
-    right, sizes = _smallest(scaled, method, min(most, n), size, transposed=False)
-    left = right
-    if not operator.structure.symmetric:
-        left, _ = _smallest(scaled, method, min(most, n), size, transposed=True)
+        method, how = _factor(scaled)
+        right, sizes = _smallest(scaled, method, min(most, n), transposed=False)
+        left = right
+        if not operator.structure.symmetric:
+            left, _ = _smallest(scaled, method, min(most, n), transposed=True)
+    except (SparseImplicitError, np.linalg.LinAlgError) as error:
+        told = f"no factorization: {getattr(error, 'what', error)}"
+        return NullSpace(none, none, np.zeros(0), False, told)
     count = int(min((sizes <= TOLERANCE).sum(), left.shape[1]))
     return NullSpace(
         _orthonormal(right[:, :count] / columns[:, None]),
@@ -128,8 +130,8 @@ def null_space(operator: Operator, *, most: int = 8) -> NullSpace:
     )
 
 
-def _factor(scaled: sparse.csr_array, size: float) -> tuple[PreparedMethod, str]:
-    shifted = sparse.csr_array(scaled + SHIFT * size * sparse.eye_array(scaled.shape[0]))
+def _factor(scaled: sparse.csr_array) -> tuple[PreparedMethod, str]:
+    shifted = sparse.csr_array(scaled + SHIFT * sparse.eye_array(scaled.shape[0]))
     solver = Pardiso() if available("pypardiso") else SuperLU()
     # General, also where it is symmetric: the pivots of L U are the more trustworthy.
     method = solver._prepare(Operator(shifted, Structure.GENERAL), None)
@@ -137,9 +139,9 @@ def _factor(scaled: sparse.csr_array, size: float) -> tuple[PreparedMethod, str]
 
 
 def _smallest(
-    scaled: sparse.csr_array, method: PreparedMethod, count: int, size: float, *, transposed: bool
+    scaled: sparse.csr_array, method: PreparedMethod, count: int, *, transposed: bool
 ) -> tuple[Array, Array]:
-    """Return the ``count`` smallest singular vectors, sorted, with their singular values / size."""
+    """Return the ``count`` smallest singular vectors, sorted, with their singular values."""
     there, back = method._solve, method._solve_adjoint
     matrix = scaled
     if transposed:
@@ -150,7 +152,7 @@ def _smallest(
         v = _orthonormal(there(_orthonormal(back(v, loose).value), loose).value)
     _, values, turn = np.linalg.svd(matrix @ v, full_matrices=False)
     order = np.argsort(values)
-    return v @ turn.T[:, order], values[order] / size
+    return v @ turn.T[:, order], values[order]
 
 
 def _orthonormal(v: Array) -> Array:

@@ -19,6 +19,7 @@ from ..kernels.vectors import dots, finite
 from .indices import check_indices
 from .matrix_free import MatrixFree
 from .products import product
+from .scaling import equilibrated
 
 Array = NDArray[np.float64]
 
@@ -26,7 +27,6 @@ Array = NDArray[np.float64]
 # rounding of a sum of some hundred terms, assembled in two orders.
 SYMMETRY_TOLERANCE: Final = 1e-13
 SAFE: Final = 1e-200  # a sum of squares from here to its inverse has lost nothing that counts
-EQUILIBRATIONS: Final = 8  # each halves the decades that rows span; 300 decades come down to 1
 
 
 class Structure(enum.Enum):
@@ -192,25 +192,8 @@ class Operator:
         return float(np.linalg.norm(self.apply(z)) / np.linalg.norm(z))
 
     def equilibration(self) -> tuple[Array, Array, float]:
-        """Return r, c and ‖Ã‖ of Ã = diag(r)⁻¹ A diag(c)⁻¹, with rows and columns of like size.
-
-        Repeated division by the roots of the largest |entries|, until these span less than four
-        decades: none is needed for most matrices. ‖·‖ is the largest row sum. Source: Ruiz 2001.
-        """
-        entries = self._assembled()
-        parts = entries.indptr, entries.indices, entries.data
-        rows, columns = np.ones(self.n), np.ones(self.n)
-        largest, total = csr.row_sizes(entries.indptr, entries.data)
-        across = largest
-        if not self.structure.symmetric:
-            across = csr.scaled_sizes(*parts, rows, columns)[2]
-        for _ in range(EQUILIBRATIONS):
-            r, c = _positive(largest), _positive(across)
-            if max(_decades(r), _decades(c)) < 4.0:
-                break
-            rows, columns = rows * np.sqrt(r), columns * np.sqrt(c)
-            largest, total, across = csr.scaled_sizes(*parts, rows, columns)
-        return rows, columns, float(total.max(initial=0.0))
+        """Return r, c and ‖Ã‖ of Ã = diag(r)⁻¹ A diag(c)⁻¹; see `scaling.equilibrated`."""
+        return equilibrated(self._assembled(), symmetric=self.structure.symmetric)
 
     def _assembled(self) -> sparse.csr_array:
         if self.entries is None:
@@ -241,14 +224,6 @@ def _multiplied(matrix: MatrixFree, v: Array, out: Array) -> Array:
         for column in range(v.shape[1]):
             out[:, column] = matrix.matvec(v[:, column])
     return out
-
-
-def _decades(sizes: Array) -> float:
-    return float(np.log10(sizes.max(initial=1.0)) - np.log10(sizes.min(initial=np.inf)))
-
-
-def _positive(sizes: Array) -> Array:
-    return np.where(sizes > 0, sizes, 1.0)
 
 
 def column_norms(b: Array) -> Array:
