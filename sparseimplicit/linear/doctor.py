@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import NotPositiveDefinite, SparseImplicitError
+from ..errors import NotPositiveDefinite, SingularSystem, SparseImplicitError, StructureError
 from ..kernels.csr import first_asymmetry, row_sizes
 from .checks import checked_columns
 from .contract import Solver
@@ -76,7 +76,7 @@ class _Examination:
             source = matrix.source if isinstance(matrix, Operator) else matrix
             operator = Operator(source, Structure.GENERAL)
         except SparseImplicitError as error:
-            self.note("error", error.what, error.fix)
+            self.note("error", error.what, error.fix, type(error))
             return self.diagnosis(f"matrix of shape {getattr(matrix, 'shape', None)}")
         subject = f"{operator.n} unknowns"
         if operator.entries is None:
@@ -93,8 +93,15 @@ class _Examination:
             self.null_vectors(operator, b)
         return self.diagnosis(subject)
 
-    def note(self, severity: str, what: str, fix: str | None = "") -> None:
-        self.findings.append(Finding(severity, what, fix or ""))
+    def note(
+        self,
+        severity: str,
+        what: str,
+        fix: str | None = "",
+        raises: type[SparseImplicitError] = StructureError,
+    ) -> None:
+        error = raises if severity == "error" else None
+        self.findings.append(Finding(severity, what, fix or "", error))
 
     def diagnosis(self, subject: str) -> Diagnosis:
         findings = tuple(self.findings)
@@ -110,7 +117,7 @@ class _Examination:
 
     def rows(self, operator: Operator) -> None:
         for cause in flaws(operator, self.blocks, self.grid):
-            self.note("error", cause.what, cause.fix)
+            self.note("error", cause.what, cause.fix, SingularSystem)
 
     def scales(self, operator: Operator) -> None:
         entries = operator.entries
@@ -133,6 +140,7 @@ class _Examination:
                 f"row {small} has no entry above {largest[small]:.1e}: numbers below "
                 f"{SMALLEST:.1e} have lost digits, and answers overflow",
                 "multiply the row, or the whole matrix, by a power of ten.",
+                SingularSystem,
             )
 
     def parts(self, operator: Operator) -> None:
@@ -192,6 +200,7 @@ class _Examination:
                 f"not positive definite: {low.size} diagonal entries ≤ 0, at "
                 f"{self.where(low, operator.n)}",
                 "at an argmin y is no strict minimiser; declare Structure.SYMMETRIC otherwise.",
+                NotPositiveDefinite,
             )
             return
         method = CG(Jacobi(), max_iterations=LANCZOS_STEPS).prepare(operator).method
@@ -206,6 +215,7 @@ class _Examination:
                 "not positive definite: a direction of curvature ≤ 0 was met after "
                 f"{attempt.iterations} steps of CG",
                 "at an argmin y is no strict minimiser; declare Structure.SYMMETRIC otherwise.",
+                NotPositiveDefinite,
             )
         elif wanted:
             self.pivot(operator)
@@ -216,7 +226,8 @@ class _Examination:
             solver._prepare(Operator(operator, Structure.POSITIVE_DEFINITE), None)
         except NotPositiveDefinite as error:
             at = "" if error.unknown is None else f", at {self.where(error.unknown, operator.n)}"
-            self.note("error", f"not positive definite: a pivot ≤ 0{at}", error.fix)
+            what = f"not positive definite: a pivot ≤ 0{at}"
+            self.note("error", what, error.fix, NotPositiveDefinite)
         except SparseImplicitError:
             return  # what else is wrong with it the null vectors tell
 
@@ -236,7 +247,12 @@ class _Examination:
                 self.examined = False
                 self.note("warning", f"null vectors could not be looked for: {space.how}")
             return
-        self.note("error", f"singular: {space.told(self.blocks, self.grid)}", space.remedy())
+        self.note(
+            "error",
+            f"singular: {space.told(self.blocks, self.grid)}",
+            space.remedy(),
+            SingularSystem,
+        )
         if b is not None:
             self.fredholm(space, b, operator.n)
 
@@ -244,7 +260,7 @@ class _Examination:
         try:
             rhs = checked_columns(b, n, "the right-hand side", "diagnose")
         except SparseImplicitError as error:
-            self.note("error", error.what, error.fix)
+            self.note("error", error.what, error.fix, type(error))
             return
         size = float(np.linalg.norm(rhs))
         part = float(np.linalg.norm(space.left.T @ rhs)) / size if size else 0.0
@@ -254,6 +270,7 @@ class _Examination:
                 f"no solution exists for b: a part {part:.1e} of it lies along the left null "
                 f"vector ({loads(space.left[:, 0], self.blocks, self.grid)})",
                 "take that part out of b (a mean value), or fix the gauge.",
+                SingularSystem,
             )
         else:
             self.note(
