@@ -35,7 +35,7 @@ from .linear import (
 )
 from .linear.causes import causes_told
 from .linear.checks import check_rtol
-from .linear.memory import available_bytes
+from .linear.memory import available_bytes, told_bytes
 from .linear.nullspace import null_space
 from .linear.operator import Array, norm
 from .linear.singular import check_policy, solve_singular
@@ -340,8 +340,8 @@ class SolvedState:
         needed, budget = 8 * shape[0] * shape[1], available_bytes()
         if needed > budget:
             raise MemoryBudgetExceeded(
-                f"the Jacobian of shape {shape} needs {needed / 2**30:.1f} GiB; "
-                f"{budget / 2**30:.1f} GiB are available.",
+                f"the Jacobian of shape {shape} needs {told_bytes(needed)}; "
+                f"{told_bytes(budget)} are available.",
                 where="SolvedState.jacobian",
                 fix="ask for as_operator=True, or for products with `jvp` and `vjp`.",
             )
