@@ -11,6 +11,7 @@ from ..errors import (
     SingularSystem,
 )
 from .causes import causes_told
+from .checks import check_rtol
 from .contract import PreparedSystem, Solver
 from .dispatch import Selection, choose, select
 from .nullspace import null_space
@@ -22,6 +23,7 @@ from .singular import check_policy, solve_singular
 
 def prepare(matrix: Any, solver: str | Solver = "auto", *, rtol: float = 1e-8) -> PreparedSystem:
     """Prepare a matrix by the solver named, given or chosen."""
+    check_rtol(rtol, "linear.prepare")
     operator = matrix if isinstance(matrix, Operator) else Operator(matrix)
     selection = select(solver, operator, rtol=rtol)
     with causes_told(operator):
@@ -65,6 +67,7 @@ def solve(
     ------
     ShapeError, NonFinite, StructureError, NotPositiveDefinite, SingularSystem, NotConverged
     """
+    check_rtol(rtol, "linear.solve")
     operator = A if isinstance(A, Operator) else Operator(A)
     columns = b.shape[1] if getattr(b, "ndim", 1) == 2 else 1
     ladder = Ladder(operator, solver, solves=max(columns, 1), rtol=rtol, on_singular=on_singular)
