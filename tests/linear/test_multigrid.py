@@ -13,7 +13,7 @@ from sparseimplicit.imaging import total_variation
 from sparseimplicit.linear import Multigrid, Operator, StencilOperator, Structure, choose
 from sparseimplicit.linear import hierarchy as hierarchies
 from sparseimplicit.linear.rates import Rates
-from sparseimplicit.linear.stencil import stencil_of
+from sparseimplicit.linear.recognition import stencil_of
 from sparseimplicit.verify.zoo import laplacian
 from tests.kernels.test_grid import GRIDS, problem
 from tests.reference.grid import assembled
