@@ -7,6 +7,7 @@ differs among terms come as addresses too: who calls keeps them alive.
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -52,21 +53,23 @@ _doubles, _ints32, _ints64 = (_pointer(n) for n in (types.float64, types.int32, 
 
 @njit(cache=True, nogil=True)
 def _stage(
-    how: Any, el: int, element: int, left: int, low: int, high: int, lines: int, width: int,
-    out: Any, size: int,
+    inputs: Any, s: int, el: int, element: int, left: int, low: int, high: int, lines: int,
+    width: int, out: Any, size: int,
 ) -> None:  # fmt: skip
-    """Copy an input's tile, as `run` has it in a row of ``inputs``."""
-    at, source = how[7] * size, _doubles(how[1])
-    if how[0] == LINE:
-        stage(source, how[2], el + how[3], lines, width, left + how[4], out, at, size)
-    elif how[0] == DATA:
-        stage_data(source, how[6], how[2], element, low, high, out, at, size)
-    elif how[0] == INDEX32:
-        places = _ints32(how[5])
-        stage_indexed(source, places, how[6], how[2], element, low, high, out, at, size)
+    """Copy an input's tile, as `run` has it in row s of ``inputs``."""
+    kind, source, first, k = inputs[s, 0], _doubles(inputs[s, 1]), inputs[s, 2], inputs[s, 6]
+    at = inputs[s, 7] * size
+    if kind == LINE:
+        line, begin = el + inputs[s, 3], left + inputs[s, 4]
+        stage(source, first, line, lines, width, begin, out, at, size)
+    elif kind == DATA:
+        stage_data(source, k, first, element, low, high, out, at, size)
+    elif kind == INDEX32:
+        places = _ints32(inputs[s, 5])
+        stage_indexed(source, places, k, first, element, low, high, out, at, size)
     else:
-        wide = _ints64(how[5])
-        stage_indexed(source, wide, how[6], how[2], element, low, high, out, at, size)
+        wide = _ints64(inputs[s, 5])
+        stage_indexed(source, wide, k, first, element, low, high, out, at, size)
 
 
 @njit(cache=True, nogil=True)
@@ -99,7 +102,7 @@ def run(
             o = ring[at : at + line_size]
             for s in range(inputs.shape[0]):
                 if inputs[s, 8] < 0:
-                    _stage(inputs[s], el, 0, left, 0, 0, lines, width, inp, size)
+                    _stage(inputs, s, el, 0, left, 0, 0, lines, width, inp, size)
             for p in range(pieces.shape[0]):
                 e = ABSENT
                 if 0 <= el < lines:
@@ -110,7 +113,7 @@ def run(
                 low, high = within(pieces[p, 3], pieces[p, 4], left, size)
                 for s in range(inputs.shape[0]):
                     if inputs[s, 8] == p:
-                        _stage(inputs[s], el, e + left, left, low, high, lines, width, inp, size)
+                        _stage(inputs, s, el, e + left, left, low, high, lines, width, inp, size)
                 _call(function, p, inp, shared[pieces[p, 2] :], o)
                 clear(o, pieces[p, 0], pieces[p, 1], size, low, high)
                 for j in range(summed.shape[0]):
@@ -141,6 +144,7 @@ def _gather(
     ring: Any, sl: Any,
 ) -> None:  # fmt: skip
     """Sum up the slots of one line of a tile, each from its entries in the ring, in order."""
+    before = ring[:tile]
     for s in range(field[0]):
         first, last = bounds[field[1] + s], bounds[field[1] + s + 1]
         own = sl[s * tile : (s + 1) * tile]
@@ -151,8 +155,13 @@ def _gather(
             at = ((line - gather[g, 0]) % depth) * line_size + gather[g, 1]
             entry = ring[at : at + tile]
             if g == first:
+                before = entry  # not yet in ``own``: most slots have two entries or one
+                if first + 1 == last:
+                    for t in range(tile):
+                        own[t] = entry[t]
+            elif g == first + 1:
                 for t in range(tile):
-                    own[t] = entry[t]
+                    own[t] = before[t] + entry[t]
             else:
                 for t in range(tile):
                     own[t] += entry[t]
@@ -160,22 +169,35 @@ def _gather(
 
 @njit(cache=True, nogil=True)
 def _put(j0: int, tile: int, field: Any, begin: int, sl: Any, out: Any) -> None:
-    """Write the slots of the inner rows of a line."""
+    """Write the slots of the inner rows of a line, four at once where there are as many."""
     if begin < 0:
         return
     slots = field[0]
     low, high = within(field[2], field[3], j0, tile)
+    count = high - low
     begin += (j0 + low - field[2]) * slots
-    if slots == 1:
-        for t in range(low, high):
-            out[begin + t - low] = sl[t]
-        return
-    target = out[begin : begin + (high - low) * slots]
-    k = 0
-    for t in range(low, high):
-        for s in range(slots):
-            target[k] = sl[s * tile + t]
-            k += 1
+    target = out[begin : begin + count * slots]
+    step = np.uint64(slots)
+    for s in range(0, slots - 3, 4):
+        a, b, c, d = (
+            sl[s * tile + low : s * tile + high],
+            sl[(s + 1) * tile + low : (s + 1) * tile + high],
+            sl[(s + 2) * tile + low : (s + 2) * tile + high],
+            sl[(s + 3) * tile + low : (s + 3) * tile + high],
+        )
+        k = np.uint64(s)
+        for t in range(count):
+            target[k] = a[t]
+            target[k + np.uint64(1)] = b[t]
+            target[k + np.uint64(2)] = c[t]
+            target[k + np.uint64(3)] = d[t]
+            k += step
+    for s in range(slots - slots % 4, slots):
+        a = sl[s * tile + low : s * tile + high]
+        k = np.uint64(s)
+        for t in range(count):
+            target[k] = a[t]
+            k += step
 
 
 @njit(cache=True, nogil=True)
@@ -190,7 +212,7 @@ def run_list(
     for q in range(0, count, size):
         high = min(size, count - q)
         for s in range(inputs.shape[0]):
-            _stage(inputs[s], 0, q, 0, 0, high, 0, 0, inp, size)
+            _stage(inputs, s, 0, q, 0, 0, high, 0, 0, inp, size)
         _call(function, piece, inp, shared, o)
         for t in range(high):
             for a in range(stores.size):
