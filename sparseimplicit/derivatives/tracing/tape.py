@@ -153,9 +153,6 @@ class Graph:
             c, yes, no = self.arguments[b]
             if 0.0 in (self.value(yes), self.value(no)):
                 return self.where(c, self.mul(a, yes), self.mul(a, no))
-        return self._product(a, b)
-
-    def _product(self, a: int, b: int) -> int:
         return self.node("mul", a, b)  # a constant stands first
 
     def div(self, a: int, b: int) -> int:
