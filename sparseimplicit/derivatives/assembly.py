@@ -17,9 +17,8 @@ from .lifted.hessian import FilterHessian
 from .lifted.lines import responses_room
 from .lifted.matrix import LiftedMatrix
 from .lifted.products import Lifted
-from .on_grids.assembly import GridMatrix, GridTerms, Rest
+from .on_grids.assembly import GridMatrix, GridTerms
 from .on_grids.coefficients import coefficients
-from .on_grids.fill import shared_arrays
 from .programs.contract import (
     Contraction,
     parameter_program,
@@ -106,25 +105,16 @@ class Assembly:
         what: Contraction | None, seeds: Mapping[str, Array], made: Lifts,
     ) -> Array:  # fmt: skip
         """Return the sums of all terms' programs, one term's behind another's."""
-        found: dict[int, Array] = {}
         on_grid = self.once(("grid sums", key), lambda: self.grid.sums(make))
-        if on_grid is not None:
-            kernel, counts = on_grid
-            totals = kernel.totals(shared_arrays(kernel.pieces, x, y, seeds))
-            numbers = [p.grid.number for p in kernel.pieces]
-            parts = np.split(totals, np.cumsum(counts)[:-1])
-            found = dict(zip(numbers, parts, strict=True))
+        found = {} if on_grid is None else on_grid.run(x, y, seeds)
         all_sums = [np.empty(0)]
         for t, term in enumerate(self.terms):
             if what is not None and not term.shared_places.size:
                 continue  # it has no sums by x
-            total: Any = found.get(t, 0.0)
-            side = self.grid.rest(t) if t in found else None
-            if side is None or side.count:
-                listed = self._listed(t, ("sums", side is None, key), make, None, 0, side)
-                arrays = self._arrays(t, x, y, what, seeds, side, made)
-                total = total + listed.run(arrays, np.empty(0))
-            all_sums.append(np.asarray(total).reshape(-1))
+            if t not in found:
+                listed = self._listed(t, ("sums", key), make, None, 0)
+                found[t] = listed.run(self._arrays(t, x, y, what, seeds, made), np.empty(0))
+            all_sums.append(found[t])
         return np.concatenate(all_sums)
 
     def _stores(
@@ -132,12 +122,11 @@ class Assembly:
         what: Contraction, seeds: Mapping[str, Array], out: Array, by: str,
     ) -> None:  # fmt: skip
         """Add the stores of all terms' programs to the unknowns or the parameters by index."""
-        on_grid = False
+        on_grid = None
         if self.grid.found:
-            kernel = self.once(("grid", key), lambda: self.grid.vector(make, by))
-            if kernel is not None:
-                kernel.run(shared_arrays(kernel.pieces, x, y, seeds), out)
-                on_grid = True
+            on_grid = self.once(("grid", key), lambda: self.grid.vector(make, by))
+        if on_grid is not None:
+            on_grid.run(x, y, seeds, out)
         for t, term in enumerate(self.terms):
             if by == "x" and term.xi is None:
                 continue
@@ -145,27 +134,20 @@ class Assembly:
                 q = self._responses(t, what, x, y, seeds, {})
                 self.lifted[t].to_state(q, x, what, seeds, out)
                 continue
-            whole = not (on_grid and t in self.grid.found)
-            if whole or self.grid.found[t].rest.size:
-                side = None if whole else self.grid.rest(t)
-                own: Any = term if side is None else side
-                to = own.yi if by == "y" else own.xi
-                listed = self._listed(t, (whole, key), make, to, out.size, side)
-                listed.run(self._arrays(t, x, y, what, seeds, side), out, to)
+            if on_grid is None or t not in self.grid.found:
+                to: Any = term.yi if by == "y" else term.xi
+                listed = self._listed(t, key, make, to, out.size)
+                listed.run(self._arrays(t, x, y, what, seeds), out, to)
 
     def _listed(
         self, t: int, key: Hashable, make: Callable[[BoundTerm], Program],
-        rows: NDArray[Any] | None, size: int, side: Rest | None = None,
+        rows: NDArray[Any] | None, size: int,
     ) -> ListKernel:  # fmt: skip
-        """Return a program of a term for the list of its elements, or of those at the border."""
+        """Return a program of a term for the list of its elements."""
         term = self.terms[t]
-
-        def build() -> ListKernel:
-            if side is not None:
-                return side.kernel(make(term), rows, size)
-            return ListKernel(make(term), self.blocks(t, rows, size))
-
-        return self.once(("list", t, key), build)
+        return self.once(
+            ("list", t, key), lambda: ListKernel(make(term), self.blocks(t, rows, size))
+        )
 
     def by_rows(self, x: Array, y: Array, what: Contraction, **seeds: Array) -> Array:
         """Return the residual, or its derivative along directions, in its rows, (n_y,)."""
@@ -192,10 +174,7 @@ class Assembly:
         if isinstance(made, GridMatrix):
             pattern = made.pattern
             values = np.empty(pattern.indices.size)
-            made.kernel.run(shared_arrays(made.kernel.pieces, x, y, {}), values)
-            for t, kernel, slots in made.rests:
-                side = self.grid.rest(t)
-                kernel.run(self._arrays(t, x, y, None, {}, side), values, slots)
+            made.values.run(x, y, {}, values)
             return csr_from_parts(values, pattern.indices, pattern.indptr, shape)
         values = np.zeros(made.nnz + 1)  # the last is for what goes nowhere
         for t, kernel, slots in made.parts:
@@ -220,8 +199,7 @@ class Assembly:
                 where="Energy.hessian",
                 fix="leave out assembled=False.",
             )
-        rest = self.grid.rest
-        return made.fill(x, y, lambda t: self._arrays(t, x, y, None, {}, rest(t)))
+        return made.fill(x, y)
 
     def _matrix(self, rows: str, columns: str) -> GridMatrix | ListPattern | LiftedMatrix:
         if self.lifted:
@@ -241,19 +219,18 @@ class Assembly:
 
     def _arrays(
         self, t: int, x: Array, y: Array, what: Contraction | None, seeds: Mapping[str, Array],
-        side: Rest | None = None, made: Lifts | None = None,
+        made: Lifts | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return by name the arrays that list programs of a term read."""
         term = self.terms[t]
-        own: Any = term if side is None else side
-        found: dict[str, Any] = {"x": x, "y": y, "xi": own.xi, "c": own.c}
+        found: dict[str, Any] = {"x": x, "y": y, "xi": term.xi, "c": term.c}
         if t in self.lifted:
             made = {} if made is None else made
             if t not in made:
                 made[t] = self.lifted[t].arrays(x, y, what, seeds)
             found |= made[t]
         else:
-            found["yi"] = own.yi
+            found["yi"] = term.yi
         found["xs"] = x[term.shared_places]
         found["ri"] = term.rows
         found |= seeds

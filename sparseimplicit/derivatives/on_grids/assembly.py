@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -11,34 +12,15 @@ from numpy.typing import NDArray
 
 from ...kernels import incidence
 from ..programs.contract import MatrixProgram, matrix_program
-from ..programs.lists import ListKernel, blocks_of, frozen
 from ..programs.source import Program
 from ..stated.bound import BoundTerm
+from .border import BorderKernel, Rest
 from .fill import GridKernel
-from .found import GridTerm, grid_terms
+from .found import grid_terms
 from .pattern import GridPattern, Pair, grid_pattern
 from .source import Piece
 
 Array = NDArray[np.float64]
-
-
-class Rest:
-    """The elements of a grid term that reach beyond the border: a short list."""
-
-    def __init__(self, grid: GridTerm) -> None:
-        term = grid.term
-        self.count = int(grid.rest.size)
-        self.yi = grid.rest_indices
-        self.xi = None if term.xi is None else np.ascontiguousarray(term.xi[grid.rest])
-        self.c = None if term.c is None else np.ascontiguousarray(term.c[grid.rest])
-
-    def kernel(self, program: Program, rows: NDArray[Any] | None, size: int) -> ListKernel:
-        """Return a program of the term, compiled for this list."""
-        return ListKernel(program, blocks_of(self.count, rows, size))
-
-    def own(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a term's arrays with those of the elements cut down to these."""
-        return {**arrays, "yi": self.yi, "xi": self.xi, "c": self.c}
 
 
 class GridTerms:
@@ -58,17 +40,28 @@ class GridTerms:
             self._rests[number] = Rest(self.found[number])
         return self._rests[number]
 
-    def sums(self, make: Callable[[BoundTerm], Program]) -> tuple[GridKernel, list[int]] | None:
-        """Return a kernel of sums over the boxes of all terms, and how many each term has."""
+    def borders(
+        self, kernel: GridKernel, to: Callable[[Rest], NDArray[Any] | None]
+    ) -> dict[int, BorderKernel]:
+        """Return what runs the elements at the border of a kernel's terms, by term."""
+        found = {}
+        for n, piece in enumerate(kernel.pieces):
+            if piece.grid.rest.size:
+                rest = self.rest(piece.grid.number)
+                found[piece.grid.number] = BorderKernel(kernel, n, rest, to(rest))
+        return found
+
+    def sums(self, make: Callable[[BoundTerm], Program]) -> GridSums | None:
+        """Return what sums over all elements of the terms that have sums."""
         pieces = [Piece(g, _sums_of(make(g.term)), ()) for g in self.found.values()]
         pieces = [p for p in pieces if p.program.sums]
         if not pieces:
             return None
-        counts = [len(p.program.sums) for p in pieces]
-        return GridKernel(self.shape, pieces, []), counts
+        kernel = GridKernel(self.shape, pieces, [])
+        return GridSums(kernel, self.borders(kernel, lambda rest: None))
 
-    def vector(self, make: Callable[[BoundTerm], Program], by: str) -> GridKernel | None:
-        """Return a kernel that writes the stores of all terms to a vector; None if it cannot.
+    def vector(self, make: Callable[[BoundTerm], Program], by: str) -> GridVector | None:
+        """Return what writes the stores of all terms to a vector; None if it cannot.
 
         by : "y", or "x" for parameters by index.
         """
@@ -86,7 +79,9 @@ class GridTerms:
         ordered = sorted(bases)
         if not pieces or any(b - a < self.pixels for a, b in pairwise(ordered)):
             return None
-        return GridKernel(self.shape, pieces, ordered)
+        kernel = GridKernel(self.shape, pieces, ordered)
+        to: Callable[[Rest], Any] = lambda rest: rest.yi if by == "y" else rest.xi  # noqa: E731
+        return GridVector(kernel, self.borders(kernel, to))
 
     def matrix(self, columns: str) -> GridMatrix | None:
         """Return the pattern and the kernel of a matrix with rows y; None unless all fit."""
@@ -104,13 +99,45 @@ class GridTerms:
         return GridMatrix.made(self, made, ends, bases, columns)
 
 
-class GridMatrix:
-    """A matrix of grid terms: its pattern, its kernel, and the lists at the border."""
+@dataclass(frozen=True, eq=False)
+class GridSums:
+    """Sums over grid terms, whole elements and those at the border, by term."""
 
-    def __init__(
-        self, pattern: GridPattern, kernel: GridKernel, rests: list[tuple[int, ListKernel, Any]]
-    ) -> None:
-        self.pattern, self.kernel, self.rests = pattern, kernel, rests
+    kernel: GridKernel
+    borders: dict[int, BorderKernel]
+
+    def run(self, x: Array, y: Array, seeds: Mapping[str, Array]) -> dict[int, Array]:
+        """Return the sums of each term."""
+        totals = self.kernel.totals(x, y, seeds)
+        counts = [len(p.program.sums) for p in self.kernel.pieces]
+        parts = np.split(totals, np.cumsum(counts)[:-1])
+        numbers = [p.grid.number for p in self.kernel.pieces]
+        found = dict(zip(numbers, parts, strict=True))
+        for t, border in self.borders.items():
+            found[t] = found[t] + border.run(x, y, seeds, np.empty(0))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class GridVector:
+    """Stores of grid terms to a vector."""
+
+    kernel: GridKernel
+    borders: dict[int, BorderKernel]
+
+    def run(self, x: Array, y: Array, seeds: Mapping[str, Array], out: Array) -> None:
+        """Write what the terms owe to their rows."""
+        self.kernel.run(x, y, seeds, out)
+        for border in self.borders.values():
+            border.run(x, y, seeds, out)
+
+
+@dataclass(frozen=True, eq=False)
+class GridMatrix:
+    """A matrix of grid terms: its pattern, and what fills it."""
+
+    pattern: GridPattern
+    values: GridVector
 
     @classmethod
     def made(
@@ -144,25 +171,18 @@ class GridMatrix:
             if targets:
                 pieces.append(Piece(terms.found[n], program.program, targets))
         kernel = GridKernel(terms.shape, pieces, pattern.rows)
-        return cls(pattern, kernel, cls._rests(terms, programs, pattern, columns))
-
-    @staticmethod
-    def _rests(
-        terms: GridTerms, programs: dict[int, MatrixProgram], pattern: GridPattern, columns: str
-    ) -> list[tuple[int, ListKernel, Any]]:
-        found = []
-        for n, made in programs.items():
-            if not (terms.found[n].rest.size and made.first):
-                continue
-            side = terms.rest(n)
-            slots = np.empty((side.count, len(made.first)), dtype=pattern.indptr.dtype)
-            incidence.find_slots(
-                side.yi, side.yi if columns == "y" else side.xi, np.array(made.first),
-                np.array(made.second), pattern.indptr, pattern.indices, 0, slots,
-            )  # fmt: skip
-            kernel = side.kernel(made.program, side.yi, terms.n_y)
-            found.append((n, kernel, frozen(slots)))
-        return found
+        borders = {}
+        for n, piece in enumerate(kernel.pieces):
+            number = piece.grid.number
+            if piece.grid.rest.size:
+                side, entries = terms.rest(number), programs[number]
+                places = np.empty((side.count, len(entries.first)), dtype=pattern.indptr.dtype)
+                incidence.find_slots(
+                    side.yi, side.yi if columns == "y" else side.xi, np.array(entries.first),
+                    np.array(entries.second), pattern.indptr, pattern.indices, 0, places,
+                )  # fmt: skip
+                borders[number] = BorderKernel(kernel, n, side, places)
+        return cls(pattern, GridVector(kernel, borders))
 
 
 def _sums_of(program: Program) -> Program:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 
 from ...linear import StencilOperator
 from ..programs.contract import MatrixProgram, matrix_program
-from ..programs.lists import ListKernel, frozen
-from ..programs.source import Program
-from .assembly import GridTerms
-from .fill import GridKernel, shared_arrays
+from .assembly import GridTerms, GridVector
+from .border import BorderKernel
+from .fill import GridKernel
 from .found import Offset, difference
 from .source import Piece
 
@@ -25,25 +23,19 @@ Array = NDArray[np.float64]
 class Coefficients:
     """Array k holds of each pixel the coupling with the one at ``offsets[k]``.
 
-    That is a vector of as many fields, which a kernel for vectors fills. rests : of each term at
-    the border its kernel, and where its entries go.
+    That is a vector of as many fields, which a kernel for vectors fills.
     """
 
     shape: tuple[int, ...]
     offsets: tuple[Offset, ...]
-    kernel: GridKernel
-    rests: tuple[tuple[int, ListKernel, Any], ...]
+    values: GridVector
     periodic: tuple[bool, ...]
 
-    def fill(
-        self, x: Array, y: Array, arrays_at_border: Callable[[int], dict[str, Any]]
-    ) -> StencilOperator:
+    def fill(self, x: Array, y: Array) -> StencilOperator:
         """Return the Hessian at (x, y)."""
         # The last number is for the other triangle at the border.
         out = np.zeros(len(self.offsets) * int(np.prod(self.shape)) + 1)
-        self.kernel.run(shared_arrays(self.kernel.pieces, x, y, {}), out)
-        for number, kernel, places in self.rests:
-            kernel.run(arrays_at_border(number), out, places)
+        self.values.run(x, y, {}, out)
         arrays = out[:-1].reshape(len(self.offsets), *self.shape)
         return StencilOperator(arrays, self.offsets, periodic=self.periodic, _checked=True)
 
@@ -64,12 +56,14 @@ def coefficients(terms: GridTerms) -> Coefficients | None:
     offsets = tuple(sorted(found))
     pieces = [_piece(terms, n, program, offsets) for n, program in made.items()]
     kernel = GridKernel(terms.shape, pieces, [k * terms.pixels for k in range(len(offsets))])
-    size = len(offsets) * terms.pixels + 1
-    lists = []
-    for n, (rows, apart) in rests.items():
-        places = _places(rows, apart, offsets, terms.pixels)
-        lists.append((n, terms.rest(n).kernel(made[n].program, places, size), frozen(places)))
-    return Coefficients(terms.shape, offsets, kernel, tuple(lists), _periodic(terms))
+    borders = {}
+    for number, piece in enumerate(kernel.pieces):
+        n = piece.grid.number
+        if n in rests:
+            places = _places(*rests[n], offsets, terms.pixels)
+            borders[n] = BorderKernel(kernel, number, terms.rest(n), places)
+    values = GridVector(kernel, borders)
+    return Coefficients(terms.shape, offsets, values, _periodic(terms))
 
 
 def _offsets(terms: GridTerms, n: int, program: MatrixProgram) -> list[Offset]:
@@ -80,14 +74,12 @@ def _offsets(terms: GridTerms, n: int, program: MatrixProgram) -> list[Offset]:
 
 def _piece(terms: GridTerms, n: int, program: MatrixProgram, offsets: tuple[Offset, ...]) -> Piece:
     """Return a term with the entries of one triangle, each for the array of its offset."""
-    grid, whole = terms.found[n], program.program
-    stores, targets = [], []
-    entries = zip(whole.stores, program.first, _offsets(terms, n, program), strict=True)
-    for node, i, offset in entries:
-        if offset in offsets:
-            stores.append(node)
-            targets.append((offsets.index(offset) * terms.pixels, grid.points[i][1], 0))
-    return Piece(grid, Program(whole.graph, whole.loads, stores=tuple(stores)), tuple(targets))
+    grid, targets = terms.found[n], []
+    for i, offset in zip(program.first, _offsets(terms, n, program), strict=True):
+        array = offsets.index(offset) if offset in offsets else None
+        base = None if array is None else array * terms.pixels
+        targets.append(None if base is None else (base, grid.points[i][1], 0))
+    return Piece(grid, program.program, tuple(targets))
 
 
 def _differences(
