@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 from numba import njit, prange
 
-from . import PARALLEL_ROWS
 from .lanes import LANES
 from .transfers import ROUNDING
 from .vectorized import (
@@ -25,6 +24,8 @@ from .vectorized import (
     where_above,
 )
 
+# Points from which on threads share the work: of each there is ten times that of a product's row.
+PARALLEL_POINTS: Final = 20_000
 # What a term is in a row: outside the grid, with a weight of 1, or with one that is stored.
 NONE: Final = 0
 ONE: Final = 1
@@ -42,7 +43,7 @@ def interpolate(
     weights: Any,
 ) -> None:
     """Set the weights of the fine points that are odd along the axes ``odd``, as `transfers`."""
-    run = _interpolate_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _interpolate
+    run = _interpolate_parallel if coefficients.shape[1] >= PARALLEL_POINTS else _interpolate
     c, w = coefficients.reshape(-1), weights.reshape(-1)
     run(c, shape, coarse, steps, odd, reach, parts, weights.shape[1], w)
 
@@ -59,7 +60,7 @@ def coarsen(
     out: Any,
 ) -> None:
     """out (K', coarse points) = the stencil of Pᵀ A P; tables as in `transfers`, sorted."""
-    run = _coarsen_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _coarsen
+    run = _coarsen_parallel if coefficients.shape[1] >= PARALLEL_POINTS else _coarsen
     c, w, flat = coefficients.reshape(-1), weights.reshape(-1), out.reshape(-1)
     run(c, w, weights.shape[1], shape, coarse, steps, spread, gather, places, flat)
 
