@@ -52,7 +52,8 @@ def flaws(
         )
     if transposed is not None:
         sums = operator.apply_transpose(np.ones(operator.n))
-        if parts := _parts_of_sum_zero(transposed, sums):
+        _, parts = _parts_of_sum_zero(transposed, sums)
+        if parts:
             what = f"rows sum to zero: a left null vector is {loads(parts[0], blocks, grid)}"
             fix = "an equation follows from the others: put in its place what fixes the solution."
             found.append(Cause(what, fix))
@@ -66,26 +67,31 @@ def free_constants(operator: Operator) -> list[Cause]:
     """
     ones = np.ones(operator.n)
     if operator.entries is not None:
-        parts = _parts_of_sum_zero(operator.entries, operator.apply(ones))
+        count, parts = _parts_of_sum_zero(operator.entries, operator.apply(ones))
     else:
         least = ROUNDING * operator.size_estimate() * norm(ones)
-        parts = [ones] if norm(operator.apply(ones)) <= least else []
+        whole = norm(operator.apply(ones)) <= least
+        count, parts = int(whole), [ones] if whole else []
     if not parts:
         return []
-    shown = "; ".join(loads(part, None, operator.grid) for part in parts[:SHOWN])
-    many = f"{len(parts)} null vectors" if len(parts) > 1 else "1 null vector"
+    shown = "; ".join(loads(part, None, operator.grid) for part in parts)
+    many = f"{count} null vectors" if count > 1 else "1 null vector"
     return [Cause(f"{many}: {shown}", FREE_CONSTANT)]
 
 
-def _parts_of_sum_zero(entries: Any, sums: Array) -> list[Array]:
-    """Return the unconnected parts, as vectors of 0 and 1, on which all rows sum to zero."""
+def _parts_of_sum_zero(entries: Any, sums: Array) -> tuple[int, list[Array]]:
+    """Return how many unconnected parts have all rows sum to zero, and the first that are told.
+
+    Each of these is a vector of 0 and 1.
+    """
     total = row_sizes(entries.indptr, entries.data)[1]
     even = (np.abs(sums) <= ROUNDING * total) & (total > 0)
     if not even.any():
-        return []
+        return 0, []
     count, labels = connected_components(entries, directed=False)
     uneven = np.bincount(labels, weights=~even, minlength=count)
-    return [(labels == part).astype(float) for part in np.flatnonzero(uneven == 0)]
+    found = np.flatnonzero(uneven == 0)
+    return found.size, [(labels == part).astype(float) for part in found[:SHOWN]]
 
 
 def _proportional_rows(entries: Any) -> list[tuple[int, int]]:

@@ -1,5 +1,7 @@
 """A singular matrix is told as one, with its null vectors, whichever solver fails on it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -122,6 +124,19 @@ def test_products_alone():
     d = sparse.diags_array(np.linspace(1.0, 2.0, 144))
     with pytest.raises(NotConverged, match="gives products alone"):
         si.linear.solve(aslinearoperator(d @ a @ d), np.ones(144), solver="gmres")
+
+
+def test_of_many_free_parts_a_few_are_made_and_all_counted():
+    pair = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    a = Operator(sparse.csr_array(sparse.kron(sparse.eye_array(4000), pair)))
+    tracemalloc.start()
+    try:
+        (found,) = evident.free_constants(a)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.what.startswith("4000 null vectors: unknowns 0, 1; unknowns 2, 3; ")
+    assert peak < 100 * 8 * a.n
 
 
 def test_stencils():
