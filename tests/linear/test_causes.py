@@ -126,6 +126,16 @@ def test_products_alone():
         si.linear.solve(aslinearoperator(d @ a @ d), np.ones(144), solver="gmres")
 
 
+def test_rows_of_other_units_are_no_free_constant():
+    """Rows of a fixed border are of size 1, those of 10¹⁷ inside sum to zero: it is regular."""
+    inside = np.arange(144) >= 12
+    keep = sparse.diags_array(1e17 * inside)
+    a = sparse.csr_array(keep @ laplacian(12, 12) + sparse.diags_array(1.0 * ~inside))
+    assert not evident.free_constants(Operator(aslinearoperator(a)))
+    with pytest.raises(NotConverged):
+        si.linear.solve(aslinearoperator(a), np.ones(144), solver=si.linear.GMRES(max_iterations=3))
+
+
 def test_of_many_free_parts_a_few_are_made_and_all_counted():
     pair = np.array([[1.0, -1.0], [-1.0, 1.0]])
     a = Operator(sparse.csr_array(sparse.kron(sparse.eye_array(4000), pair)))
