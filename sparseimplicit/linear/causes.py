@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from ..errors import NotConverged, NotPositiveDefinite, SingularSystem
+from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+from .checks import backend_errors
 from .evident import Cause, flaws, free_constants
 from .factorizations import Factorizations
 from .nullspace import null_space
@@ -37,7 +38,7 @@ def causes_told(operator: Operator) -> Iterator[None]:
     try:
         yield
     except (SingularSystem, NotPositiveDefinite, NotConverged) as error:
-        found = cause_of_failure(operator)
+        found = _looked_for(operator)
         if isinstance(found, Cause):
             policy = "" if operator.entries is None else f" {LEAST}; {DOCTOR}."
             raise SingularSystem(
@@ -48,6 +49,15 @@ def causes_told(operator: Operator) -> Iterator[None]:
         doctor = "" if "linear.diagnose" in (error.fix or "") else f"{DOCTOR}."
         error.fix = " ".join(filter(None, (error.fix, found, doctor)))
         raise
+
+
+def _looked_for(operator: Operator) -> Cause | str:
+    """Do as `cause_of_failure`; where that fails itself, what it looked into stays the error."""
+    try:
+        with backend_errors("linear.causes"):
+            return cause_of_failure(operator)
+    except SparseImplicitError as error:
+        return f"Null vectors could not be looked for: {error.what}"
 
 
 def cause_of_failure(operator: Operator) -> Cause | str:

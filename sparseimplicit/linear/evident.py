@@ -133,4 +133,5 @@ def _proportional(entries: Any, i: int, j: int) -> bool:
 
 
 def _row_sums(values: Array, entries: Any) -> Array:
-    return np.asarray(sparse.csr_array((values, entries.indices, entries.indptr)).sum(axis=1))
+    parts = (values, entries.indices, entries.indptr)
+    return np.asarray(sparse.csr_array(parts, shape=entries.shape).sum(axis=1))

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.sparse.linalg import aslinearoperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import sparseimplicit as si
 from sparseimplicit.errors import (
@@ -147,6 +147,23 @@ def test_of_many_free_parts_a_few_are_made_and_all_counted():
         tracemalloc.stop()
     assert found.what.startswith("4000 null vectors: unknowns 0, 1; unknowns 2, 3; ")
     assert peak < 100 * 8 * a.n
+
+
+def test_a_matrix_without_entries():
+    with pytest.raises(SingularSystem, match="3 empty rows"):
+        si.linear.solve(sparse.csr_array((3, 3)), np.ones(3), solver="superlu")
+
+
+def test_products_that_fail_later_do_not_hide_the_failure():
+    def multiply(v):
+        raise MemoryError("no room")
+
+    given = Operator(LinearOperator((9, 9), matvec=multiply, dtype=float))
+    with (
+        pytest.raises(NotConverged, match="could not be looked for: memory ran out"),
+        causes.causes_told(given),
+    ):
+        raise NotConverged("stopped")
 
 
 def test_stencils():
