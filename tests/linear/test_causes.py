@@ -116,6 +116,15 @@ def test_what_would_take_long_is_not_looked_into(monkeypatch):
         si.linear.solve(operator, np.ones(144), solver="multigrid")
 
 
+def test_what_would_take_more_memory_than_there_is_is_not_looked_into(monkeypatch):
+    a = Operator(laplacian(12, 12, 1.0))
+    monkeypatch.setattr(causes, "available_bytes", lambda: 2**10)
+    monkeypatch.setattr(causes, "null_space", None)
+    assert "and 1.0 KiB are available" in causes.cause_of_failure(a)
+    found = causes.cause_of_failure(neumann()[0])
+    assert found.what.endswith("constant over all 144 unknowns; more was not looked for")
+
+
 def test_products_alone():
     a = laplacian(12, 12)
     for given in (Operator(aslinearoperator(a), SPD), Operator(aslinearoperator(a))):
