@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -107,7 +108,8 @@ def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
     first = entries.data[entries.indptr[rows]]
     usable = rows[first != 0]
     scale = np.ones(entries.shape[0])
-    scale[usable] = entries.data[entries.indptr[usable]]
+    scale[usable] = row_sizes(entries.indptr, entries.data)[0][usable]
+    scale[usable] = np.copysign(scale[usable], first[first != 0])
     scaled = entries.data / np.repeat(scale, counts)
     # Two random sums over each row: equal for proportional rows, else with probability 0.
     rng = np.random.default_rng(0)
@@ -120,16 +122,27 @@ def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
     same = counts[here] == counts[there]
     for key in (first_key, second_key):
         same &= np.isclose(key[here], key[there], rtol=1e-12, atol=0)
-    pairs = [(int(here[k]), int(there[k])) for k in np.flatnonzero(same)]
-    return [(min(i, j), max(i, j)) for i, j in pairs if _proportional(entries, i, j)]
+    here, there = here[same], there[same]
+    same = _proportional(entries, here, there)
+    pairs = np.sort(np.column_stack([here[same], there[same]]), axis=1)
+    return [(int(i), int(j)) for i, j in pairs]
 
 
-def _proportional(entries: Any, i: int, j: int) -> bool:
-    one, other = (slice(entries.indptr[k], entries.indptr[k + 1]) for k in (i, j))
-    if not np.array_equal(entries.indices[one], entries.indices[other]):
-        return False
-    mine, theirs = entries.data[one], entries.data[other]
-    return bool(np.allclose(theirs / theirs[0], mine / mine[0], rtol=1e-12, atol=0))
+def _proportional(entries: Any, here: NDArray[Any], there: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell of pairs of rows with as many entries whether all ratios of these are one number."""
+    counts = np.diff(entries.indptr)[here]
+    begin = np.cumsum(counts) - counts
+    within = np.arange(counts.sum()) - np.repeat(begin, counts)
+    mine = np.repeat(entries.indptr[here], counts) + within
+    theirs = np.repeat(entries.indptr[there], counts) + within
+    a, b = entries.data[mine], entries.data[theirs]
+    with np.errstate(all="ignore"):
+        ratio = b / a
+        first = np.repeat(ratio[begin], counts)
+        differs = ~(np.abs(ratio - first) <= ROUNDING * np.abs(first)) & ((a != 0) | (b != 0))
+    differs |= entries.indices[mine] != entries.indices[theirs]
+    pairs = np.repeat(np.arange(here.size), counts)
+    return np.asarray(np.bincount(pairs, differs, here.size) == 0)
 
 
 def _row_sums(values: Array, entries: Any) -> Array:

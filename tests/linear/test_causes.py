@@ -145,6 +145,21 @@ def test_rows_of_other_units_are_no_free_constant():
         si.linear.solve(aslinearoperator(a), np.ones(144), solver=si.linear.GMRES(max_iterations=3))
 
 
+@pytest.mark.parametrize(
+    ("other", "multiple"),
+    [
+        ([3e-200, 3e200, 0.0], True),
+        ([-0.1e-200, -0.1e200, 0.0], True),
+        ([1e-200, 3e200, 0.0], False),
+        ([1e-200 * (1 + 1e-12), 1e200, 0.0], False),
+        ([1e-200, 0.0, 1e200], False),
+    ],
+)
+def test_multiples_are_told_to_rounding_whatever_their_units(other, multiple):
+    a = sparse.csr_array(np.array([[1e-200, 1e200, 0.0], other, [0.0, 1.0, 1.0]]))
+    assert any("0 and 1" in cause.what for cause in evident.flaws(Operator(a))) == multiple
+
+
 def test_of_many_free_parts_a_few_are_made_and_all_counted():
     pair = np.array([[1.0, -1.0], [-1.0, 1.0]])
     a = Operator(sparse.csr_array(sparse.kron(sparse.eye_array(4000), pair)))
