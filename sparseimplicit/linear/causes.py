@@ -8,9 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from ..errors import NotConverged, NotPositiveDefinite, SingularSystem
+from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+from .checks import backend_errors
 from .evident import Cause, flaws, free_constants
-from .factorizations import Factorizations
+from .factorizations import Candidate, Factorizations
+from .memory import available_bytes, told_bytes
 from .nullspace import null_space
 from .operator import Operator, Structure
 from .probe import SAMPLE, part_of
@@ -32,12 +34,12 @@ def causes_told(operator: Operator) -> Iterator[None]:
     Any other failure stays what it is, and points to the doctor. Cost, of a failure alone: some
     passes over the entries; if they show nothing, one factorization with 24 or 48 solves, where
     these are foretold to take less than 10 seconds (at 1000² 7 were foretold, and 25 taken on two
-    busy cores). What was not looked into is said.
+    busy cores) and no more memory than is available. What was not looked into is said.
     """
     try:
         yield
     except (SingularSystem, NotPositiveDefinite, NotConverged) as error:
-        found = cause_of_failure(operator)
+        found = _looked_for(operator)
         if isinstance(found, Cause):
             policy = "" if operator.entries is None else f" {LEAST}; {DOCTOR}."
             raise SingularSystem(
@@ -50,6 +52,15 @@ def causes_told(operator: Operator) -> Iterator[None]:
         raise
 
 
+def _looked_for(operator: Operator) -> Cause | str:
+    """Do as `cause_of_failure`; where that fails itself, what it looked into stays the error."""
+    try:
+        with backend_errors("linear.causes"):
+            return cause_of_failure(operator)
+    except SparseImplicitError as error:
+        return f"Null vectors could not be looked for: {error.what}"
+
+
 def cause_of_failure(operator: Operator) -> Cause | str:
     """Return why a matrix is singular; or a sentence: what was not found, or not looked for."""
     if operator.n == 0:
@@ -58,16 +69,22 @@ def cause_of_failure(operator: Operator) -> Cause | str:
     evident = rows + free_constants(operator)
     if isinstance(operator.source, StencilOperator) and not evident:
         operator = Operator(operator.source.assemble(), operator.structure, operator.grid)
-    foretold = np.inf if operator.entries is None else _seconds(operator)
-    if evident and foretold > QUICK:
+    needed = None if operator.entries is None else _foretold(operator)
+    seconds = np.inf if needed is None else needed.seconds
+    room = available_bytes()
+    large = needed is not None and needed.bytes > room
+    if evident and (seconds > QUICK or large):
         what = "; ".join(cause.what for cause in evident)
         return Cause(f"{what}; more was not looked for", evident[0].fix)
-    if operator.entries is None:
+    if needed is None:
         return "Null vectors were not looked for: the matrix gives products alone."
-    if foretold > SECONDS:
+    if seconds > SECONDS or large:
+        told = f"{seconds:.0f} s"
+        if large:
+            told = f"{told_bytes(needed.bytes)}, and {told_bytes(room)} are available"
         return (
             "Null vectors were not looked for beyond sums and multiples of rows: a factorization "
-            f"would take some {foretold:.0f} s."
+            f"would take some {told}."
         )
     space = null_space(operator, most=MOST)
     proven = space.first(int(np.count_nonzero(space.sizes <= PROVEN)))
@@ -86,8 +103,8 @@ def cause_of_failure(operator: Operator) -> Cause | str:
     return "No null vector was found."
 
 
-def _seconds(operator: Operator) -> float:
-    """Foretell the seconds of `null_space`, by a guess of the factor; no symbolic analysis."""
+def _foretold(operator: Operator) -> Candidate:
+    """Foretell seconds and bytes of `null_space`, by a guess of the factor; no analysis."""
     general = Operator(operator.entries, Structure.GENERAL)
     dimension = part_of(operator, min(SAMPLE, operator.n)).dimension
     solves = 6 * MOST * (1 if operator.structure.symmetric else 2)

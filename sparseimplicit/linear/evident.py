@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..kernels.csr import row_sizes
 from .loads import FREE_CONSTANT, SHOWN, Blocks, loads
-from .operator import Array, Operator, norm
+from .operator import Array, Operator
 
 ROUNDING: Final = 1e-14  # of a row's sum of |entries|: what the sum of its entries is zero to
+RANDOM: Final = 4  # products by which rows are sized: all of them small happens to 1 row in 10⁸
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def flaws(
         )
     if transposed is not None:
         sums = operator.apply_transpose(np.ones(operator.n))
-        if parts := _parts_of_sum_zero(transposed, sums):
+        _, parts = _parts_of_sum_zero(transposed, sums)
+        if parts:
             what = f"rows sum to zero: a left null vector is {loads(parts[0], blocks, grid)}"
             fix = "an equation follows from the others: put in its place what fixes the solution."
             found.append(Cause(what, fix))
@@ -62,30 +65,40 @@ def flaws(
 def free_constants(operator: Operator) -> list[Cause]:
     """Find unconnected parts on which a constant is free: all their rows have the sum zero.
 
-    Of products alone the whole is looked at, at the cost of two of them.
+    Of products alone the whole is looked at, at the cost of five of them.
     """
     ones = np.ones(operator.n)
     if operator.entries is not None:
-        parts = _parts_of_sum_zero(operator.entries, operator.apply(ones))
+        count, parts = _parts_of_sum_zero(operator.entries, operator.apply(ones))
     else:
-        least = ROUNDING * operator.size_estimate() * norm(ones)
-        parts = [ones] if norm(operator.apply(ones)) <= least else []
+        whole = bool((np.abs(operator.apply(ones)) <= ROUNDING * _row_estimates(operator)).all())
+        count, parts = int(whole), [ones] if whole else []
     if not parts:
         return []
-    shown = "; ".join(loads(part, None, operator.grid) for part in parts[:SHOWN])
-    many = f"{len(parts)} null vectors" if len(parts) > 1 else "1 null vector"
+    shown = "; ".join(loads(part, None, operator.grid) for part in parts)
+    many = f"{count} null vectors" if count > 1 else "1 null vector"
     return [Cause(f"{many}: {shown}", FREE_CONSTANT)]
 
 
-def _parts_of_sum_zero(entries: Any, sums: Array) -> list[Array]:
-    """Return the unconnected parts, as vectors of 0 and 1, on which all rows sum to zero."""
+def _row_estimates(operator: Operator) -> Array:
+    """Estimate the size of each row from products with a few random vectors."""
+    z = np.random.default_rng(0).standard_normal((operator.n, RANDOM))
+    return np.asarray(np.abs(operator.apply(z)).max(axis=1))
+
+
+def _parts_of_sum_zero(entries: Any, sums: Array) -> tuple[int, list[Array]]:
+    """Return how many unconnected parts have all rows sum to zero, and the first that are told.
+
+    Each of these is a vector of 0 and 1.
+    """
     total = row_sizes(entries.indptr, entries.data)[1]
     even = (np.abs(sums) <= ROUNDING * total) & (total > 0)
     if not even.any():
-        return []
+        return 0, []
     count, labels = connected_components(entries, directed=False)
     uneven = np.bincount(labels, weights=~even, minlength=count)
-    return [(labels == part).astype(float) for part in np.flatnonzero(uneven == 0)]
+    found = np.flatnonzero(uneven == 0)
+    return found.size, [(labels == part).astype(float) for part in found[:SHOWN]]
 
 
 def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
@@ -95,7 +108,8 @@ def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
     first = entries.data[entries.indptr[rows]]
     usable = rows[first != 0]
     scale = np.ones(entries.shape[0])
-    scale[usable] = entries.data[entries.indptr[usable]]
+    scale[usable] = row_sizes(entries.indptr, entries.data)[0][usable]
+    scale[usable] = np.copysign(scale[usable], first[first != 0])
     scaled = entries.data / np.repeat(scale, counts)
     # Two random sums over each row: equal for proportional rows, else with probability 0.
     rng = np.random.default_rng(0)
@@ -108,17 +122,29 @@ def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
     same = counts[here] == counts[there]
     for key in (first_key, second_key):
         same &= np.isclose(key[here], key[there], rtol=1e-12, atol=0)
-    pairs = [(int(here[k]), int(there[k])) for k in np.flatnonzero(same)]
-    return [(min(i, j), max(i, j)) for i, j in pairs if _proportional(entries, i, j)]
+    here, there = here[same], there[same]
+    same = _proportional(entries, here, there)
+    pairs = np.sort(np.column_stack([here[same], there[same]]), axis=1)
+    return [(int(i), int(j)) for i, j in pairs]
 
 
-def _proportional(entries: Any, i: int, j: int) -> bool:
-    one, other = (slice(entries.indptr[k], entries.indptr[k + 1]) for k in (i, j))
-    if not np.array_equal(entries.indices[one], entries.indices[other]):
-        return False
-    mine, theirs = entries.data[one], entries.data[other]
-    return bool(np.allclose(theirs / theirs[0], mine / mine[0], rtol=1e-12, atol=0))
+def _proportional(entries: Any, here: NDArray[Any], there: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell of pairs of rows with as many entries whether all ratios of these are one number."""
+    counts = np.diff(entries.indptr)[here]
+    begin = np.cumsum(counts) - counts
+    within = np.arange(counts.sum()) - np.repeat(begin, counts)
+    mine = np.repeat(entries.indptr[here], counts) + within
+    theirs = np.repeat(entries.indptr[there], counts) + within
+    a, b = entries.data[mine], entries.data[theirs]
+    with np.errstate(all="ignore"):
+        ratio = b / a
+        first = np.repeat(ratio[begin], counts)
+        differs = ~(np.abs(ratio - first) <= ROUNDING * np.abs(first)) & ((a != 0) | (b != 0))
+    differs |= entries.indices[mine] != entries.indices[theirs]
+    pairs = np.repeat(np.arange(here.size), counts)
+    return np.asarray(np.bincount(pairs, differs, here.size) == 0)
 
 
 def _row_sums(values: Array, entries: Any) -> Array:
-    return np.asarray(sparse.csr_array((values, entries.indices, entries.indptr)).sum(axis=1))
+    parts = (values, entries.indices, entries.indptr)
+    return np.asarray(sparse.csr_array(parts, shape=entries.shape).sum(axis=1))

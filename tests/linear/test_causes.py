@@ -1,9 +1,11 @@
 """A singular matrix is told as one, with its null vectors, whichever solver fails on it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.sparse.linalg import aslinearoperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import sparseimplicit as si
 from sparseimplicit.errors import (
@@ -114,6 +116,15 @@ def test_what_would_take_long_is_not_looked_into(monkeypatch):
         si.linear.solve(operator, np.ones(144), solver="multigrid")
 
 
+def test_what_would_take_more_memory_than_there_is_is_not_looked_into(monkeypatch):
+    a = Operator(laplacian(12, 12, 1.0))
+    monkeypatch.setattr(causes, "available_bytes", lambda: 2**10)
+    monkeypatch.setattr(causes, "null_space", None)
+    assert "and 1.0 KiB are available" in causes.cause_of_failure(a)
+    found = causes.cause_of_failure(neumann()[0])
+    assert found.what.endswith("constant over all 144 unknowns; more was not looked for")
+
+
 def test_products_alone():
     a = laplacian(12, 12)
     for given in (Operator(aslinearoperator(a), SPD), Operator(aslinearoperator(a))):
@@ -122,6 +133,61 @@ def test_products_alone():
     d = sparse.diags_array(np.linspace(1.0, 2.0, 144))
     with pytest.raises(NotConverged, match="gives products alone"):
         si.linear.solve(aslinearoperator(d @ a @ d), np.ones(144), solver="gmres")
+
+
+def test_rows_of_other_units_are_no_free_constant():
+    """Rows of a fixed border are of size 1, those of 10¹⁷ inside sum to zero: it is regular."""
+    inside = np.arange(144) >= 12
+    keep = sparse.diags_array(1e17 * inside)
+    a = sparse.csr_array(keep @ laplacian(12, 12) + sparse.diags_array(1.0 * ~inside))
+    assert not evident.free_constants(Operator(aslinearoperator(a)))
+    with pytest.raises(NotConverged):
+        si.linear.solve(aslinearoperator(a), np.ones(144), solver=si.linear.GMRES(max_iterations=3))
+
+
+@pytest.mark.parametrize(
+    ("other", "multiple"),
+    [
+        ([3e-200, 3e200, 0.0], True),
+        ([-0.1e-200, -0.1e200, 0.0], True),
+        ([1e-200, 3e200, 0.0], False),
+        ([1e-200 * (1 + 1e-12), 1e200, 0.0], False),
+        ([1e-200, 0.0, 1e200], False),
+    ],
+)
+def test_multiples_are_told_to_rounding_whatever_their_units(other, multiple):
+    a = sparse.csr_array(np.array([[1e-200, 1e200, 0.0], other, [0.0, 1.0, 1.0]]))
+    assert any("0 and 1" in cause.what for cause in evident.flaws(Operator(a))) == multiple
+
+
+def test_of_many_free_parts_a_few_are_made_and_all_counted():
+    pair = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    a = Operator(sparse.csr_array(sparse.kron(sparse.eye_array(4000), pair)))
+    tracemalloc.start()
+    try:
+        (found,) = evident.free_constants(a)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.what.startswith("4000 null vectors: unknowns 0, 1; unknowns 2, 3; ")
+    assert peak < 100 * 8 * a.n
+
+
+def test_a_matrix_without_entries():
+    with pytest.raises(SingularSystem, match="3 empty rows"):
+        si.linear.solve(sparse.csr_array((3, 3)), np.ones(3), solver="superlu")
+
+
+def test_products_that_fail_later_do_not_hide_the_failure():
+    def multiply(v):
+        raise MemoryError("no room")
+
+    given = Operator(LinearOperator((9, 9), matvec=multiply, dtype=float))
+    with (
+        pytest.raises(NotConverged, match="could not be looked for: memory ran out"),
+        causes.causes_told(given),
+    ):
+        raise NotConverged("stopped")
 
 
 def test_stencils():
