@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 NEAR: Final = 4.0  # decades that rows and columns may span and stay as they are
 HALVINGS: Final = 8  # each halves these decades: 300 come down to 1
 SWEEPS: Final = 10
+EVEN: Final = 0.1  # of a logarithm: less is not worth another sweep
 
 
 def equilibrated(entries: sparse.csr_array, *, symmetric: bool) -> tuple[Array, Array, float]:
@@ -22,7 +23,7 @@ def equilibrated(entries: sparse.csr_array, *, symmetric: bool) -> tuple[Array, 
 
     A symmetric matrix stays so. For any other three ways are tried: by the roots of the largest
     |entries| of rows and columns alike, by rows and then columns, by columns and then rows. From
-    each log |ã_ij| is evened out, and the most even result taken: a matrix of which only the rows
+    the most even one log |ã_ij| is evened out: a matrix of which only the rows
     were scaled, or only the columns, or both at random, comes back but for little. ‖·‖ is the
     largest row sum. Sources: Ruiz 2001; Curtis and Reid 1972.
     """
@@ -41,8 +42,7 @@ def equilibrated(entries: sparse.csr_array, *, symmetric: bool) -> tuple[Array, 
             (by_rows, _positive(_sizes(entries, by_rows, ones)[2])),
             (_positive(_sizes(entries, ones, by_columns)[0]), by_columns),
         )
-        evened = [logs.evened(*way) for way in ways]
-        rows, columns = min(evened, key=lambda way: logs.variance(*way))
+        rows, columns = logs.evened(*min(ways, key=lambda way: logs.variance(*way)))
     return rows, columns, float(_sizes(entries, rows, columns)[1].max())
 
 
@@ -72,7 +72,9 @@ class _Logs:
         """Give each row, then each column, the mean of what the others leave it; some times."""
         r, c = np.log(rows), np.log(columns)
         for _ in range(SWEEPS):
-            r = _means(self.logs - c[self.columns], self.rows, r)
+            before, r = r, _means(self.logs - c[self.columns], self.rows, r)
+            if np.abs(r - before).max() < EVEN:
+                break
             c = _means(self.logs - r[self.rows], self.columns, c)
         return np.exp(r), np.exp(c)
 
