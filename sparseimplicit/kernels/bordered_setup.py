@@ -206,6 +206,15 @@ def _terms_of_row(count, shape, coarse, steps, spread, gather, row):  # type: ig
 
 
 @njit(inline="always")
+def _inside(terms, length, size):  # type: ignore[no-untyped-def]
+    """Whether all that the terms of a row read lies in an array of that size."""
+    for t in range(terms.shape[0]):
+        if terms[t, 0] != NONE and not 0 <= terms[t, 1] <= size - length:
+            return False
+    return True
+
+
+@njit(inline="always")
 def _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out, to):  # type: ignore[no-untyped-def]
     """Work on 16 coarse points from the i-th of a row on: out[k points + to + i:] for each k."""
     t = 0
@@ -256,17 +265,15 @@ def _coarsen_row(c, w, count, shape, coarse, steps, spread, gather, row, room, o
     fine, other = _terms_of_row(count, shape, coarse, steps, spread, gather, row)
     n, step, to = coarse[2], steps[2], row * coarse[2]
     points = coarse[0] * coarse[1] * n
-    i = 0
-    while i < n:
-        if 0 < i < n - 1 and n - 2 >= LANES:
-            i = min(i, n - 1 - LANES)
-            _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out, to)
-            i += LANES
-        else:
-            _coarsen_point(
-                c, w, step, shape[2], n, spread, fine, gather, other, i, room, points, out, to
-            )
-            i += 1
+    pieces = n >= LANES and _inside(fine, step * n, c.size) and _inside(other, n, w.size)
+    for first in range(0, n if pieces else 0, LANES):
+        i = min(first, n - LANES)
+        _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out, to)
+    # What a piece has taken from beyond an end of the row is not meant: ends come one by one.
+    for i in range(0, n, max(n - 1, 1) if pieces else 1):
+        _coarsen_point(
+            c, w, step, shape[2], n, spread, fine, gather, other, i, room, points, out, to
+        )
 
 
 @njit(cache=True, nogil=True)
