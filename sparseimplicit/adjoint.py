@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from .conditions import checked_parameter_jacobian
 from .linear import Ladder, Operator, Solver
-from .linear.checks import checked_columns
+from .linear.checks import check_rtol, checked_columns
 from .linear.operator import Array
 from .linear.products import product
 
@@ -63,6 +63,7 @@ def vjp(
     >>> si.vjp(A, B, np.array([1.0, 0.0]))  # y = −A⁻¹B x, so ∂y₀/∂x = −(1/2 − 1)
     array([0.5])
     """
+    check_rtol(rtol, "vjp")
     operator = A if isinstance(A, Operator) else Operator(A)
     b = checked_parameter_jacobian(B, operator.n, None, "B")
     checked_columns(y_bar, operator.n, "y_bar", "vjp")
@@ -100,6 +101,7 @@ def jvp(
     -----
     Cost: one preparation of A, one product with B, one solve with k columns.
     """
+    check_rtol(rtol, "jvp")
     operator = A if isinstance(A, Operator) else Operator(A)
     b = checked_parameter_jacobian(B, operator.n, None, "B")
     rhs = tangent_rhs(b, x_dot)

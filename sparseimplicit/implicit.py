@@ -33,8 +33,9 @@ from .linear import (
     Structure,
     select,
 )
+from .linear.causes import causes_told
 from .linear.checks import check_rtol
-from .linear.memory import available_bytes
+from .linear.memory import available_bytes, told_bytes
 from .linear.nullspace import null_space
 from .linear.operator import Array, norm
 from .linear.singular import check_policy, solve_singular
@@ -339,8 +340,8 @@ class SolvedState:
         needed, budget = 8 * shape[0] * shape[1], available_bytes()
         if needed > budget:
             raise MemoryBudgetExceeded(
-                f"the Jacobian of shape {shape} needs {needed / 2**30:.1f} GiB; "
-                f"{budget / 2**30:.1f} GiB are available.",
+                f"the Jacobian of shape {shape} needs {told_bytes(needed)}; "
+                f"{told_bytes(budget)} are available.",
                 where="SolvedState.jacobian",
                 fix="ask for as_operator=True, or for products with `jvp` and `vjp`.",
             )
@@ -372,7 +373,8 @@ class SolvedState:
             except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
                 final = not self._lags and linear_solver != "auto"
                 if policy == "raise" and (final or isinstance(error, SingularSystem)):
-                    raise
+                    with causes_told(a):
+                        raise
                 after = f"'{self.system.solver.label}' failed: {type(error).__name__}"
             # The lagged factor was too far off, or auto's choice failed: prepare A at y itself.
             ladder = Ladder(a, linear_solver, rtol=rtol, after=after, on_singular=policy)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -29,6 +30,7 @@ from .linear import (
     Structure,
     select,
 )
+from .linear.causes import causes_told
 from .linear.operator import Array, norm
 from .linear.singular import solve_singular
 from .report import Report
@@ -218,25 +220,30 @@ class _Newton:
             direction = self.direction(jacobian, step_rtol)
             previous = self.size
             if not self.advance(direction):
-                raise self.failure(jacobian, "no step along the Newton direction brought progress")
+                with nullcontext() if self.descends else self.told(jacobian):
+                    raise self.failure(
+                        jacobian, "no step along Newton's direction brought progress"
+                    )
+
+    def told(self, jacobian: Operator) -> AbstractContextManager[None]:
+        """Within it a failure is told by its cause, where no policy takes care of it."""
+        return causes_told(jacobian) if self.on_singular == "raise" else nullcontext()
 
     def direction(self, jacobian: Operator, rtol: float) -> Array:
-        solution = self.solve(self.majorized(jacobian), rtol)
+        with self.told(jacobian):
+            solution = self.solve(self.majorized(jacobian), rtol)
+            reason = solution.report.reason
+            negative = reason is Reason.NEGATIVE_CURVATURE
+            if not (negative or solution.report.converged or solution.report.residual < 1.0):
+                raise self.failure(jacobian, f"the linear solve failed: {reason.value}")
         self.counts["linear_iterations"] += solution.report.iterations
-        if (
-            solution.report.reason is Reason.NEGATIVE_CURVATURE
-            and self.descends
-            and self.conditions.majorant_of is not None
-            and self.share < MOST
-        ):
+        majorizable = self.descends and self.conditions.majorant_of is not None
+        if negative and majorizable and self.share < MOST:
             self.share = MOST
             return self.direction(jacobian, rtol)
         self.counts["majorized_steps"] += self.share > 0.0
         self.counts["primal_dual_steps"] += self.dual is not None
-        if solution.report.reason is Reason.NEGATIVE_CURVATURE:
-            self.counts["negative_curvature_steps"] += 1
-        elif not solution.report.converged and not solution.report.residual < 1.0:
-            raise self.failure(jacobian, f"the linear solve failed: {solution.report.reason.value}")
+        self.counts["negative_curvature_steps"] += negative
         step = solution.value
         if self.descends and dot(step, self.residual) >= 0:
             step = -self.residual  # rounding or a poor preconditioner; the gradient descends

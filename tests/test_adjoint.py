@@ -112,3 +112,18 @@ def test_a_complex_cross_hessian_is_refused(form):
         si.vjp(np.eye(3), b, np.ones(3))
     with pytest.raises(StructureError, match="B is complex"):
         si.jvp(np.eye(3), b, np.ones(2))
+
+
+@pytest.mark.parametrize("rtol", [0.0, -1e-8, 1.0, "1e-8", np.nan])
+@pytest.mark.parametrize("solver", ["auto", "superlu"])
+def test_a_tolerance_that_is_none_is_told_where_it_was_given(rtol, solver):
+    a, b = laplacian(5, 5, 1.0), np.ones((25, 2))
+    for where, call in (
+        ("linear.solve", lambda: si.linear.solve(a, np.ones(25), solver=solver, rtol=rtol)),
+        ("linear.prepare", lambda: si.linear.prepare(a, solver, rtol=rtol)),
+        ("vjp", lambda: si.vjp(a, b, np.ones(25), linear_solver=solver, rtol=rtol)),
+        ("jvp", lambda: si.jvp(a, b, np.ones(2), linear_solver=solver, rtol=rtol)),
+    ):
+        with pytest.raises(ShapeError, match="rtol must be") as caught:
+            call()
+        assert caught.value.where == where

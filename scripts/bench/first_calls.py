@@ -22,7 +22,7 @@ from sparseimplicit.kernels import vectors  # noqa: E402
 from tests.reference import image_terms, mesh_terms  # noqa: E402
 from tests.reference.terms import CASES  # noqa: E402
 
-COLUMNS = ("numba", "make", "g_y, f", "g_yy", "g_yx", "g")
+COLUMNS = ("numba", "make", "g_y, f", "g_yy", "g_yx u", "g_yxᵀv", "g")
 LARGE = {
     "TV 512²": lambda: image_terms.total_variation((512, 512)),
     "P1 diffusion, 100 000 nodes": lambda: mesh_terms.diffusion(100_000),
@@ -41,19 +41,21 @@ def seconds(name):
     times = {"numba": _seconds(lambda: vectors.dot(case.y, case.y))}
     made = []
     times["make"] = _seconds(lambda: made.append(case.make()))
+    problem, x, y = made[0], case.x, case.y
     names = ("gradient", "hessian", "cross_hessian", "objective")
     if case.objective is None:
         names = ("residual", "state_jacobian", "parameter_jacobian")
-    for key, attribute in zip(COLUMNS[2:], names, strict=False):
-        function = getattr(made[0], attribute)
-
-        def run(function=function, products=key == "g_yx"):
-            value = function(case.x, case.y)
-            if products:
-                value @ case.x, value.T @ case.y  # an operator compiles when it is applied
-
-        times[key] = _seconds(run)
-        times[f"{key} again"] = _seconds(run)
+    first, second, cross, *objective = (getattr(problem, name) for name in names)
+    calls = [
+        lambda: first(x, y),
+        lambda: second(x, y),
+        lambda: cross(x, y) @ x,  # an operator compiles when it is applied
+        lambda: cross(x, y).T @ y,
+        *(lambda f=f: f(x, y) for f in objective),
+    ]
+    for key, call in zip(COLUMNS[2:], calls, strict=False):
+        times[key] = _seconds(call)
+        times[f"{key} again"] = _seconds(call)
     return times
 
 
@@ -66,7 +68,7 @@ def _seconds(work):
 def line(name, state, times):
     """Return one line of the table: the first calls, their sum without numba, the second calls."""
     again = sum(value for key, value in times.items() if key.endswith("again"))
-    cells = [f"{times[key]:6.2f}" if key in times else f"{'':6}" for key in COLUMNS]
+    cells = [f"{times[key]:7.2f}" if key in times else f"{'':7}" for key in COLUMNS]
     total = sum(times.get(key, 0.0) for key in COLUMNS[1:])
     slowest = max(times.get(key, 0.0) for key in COLUMNS[2:])
     return f"{name:<28} {state:<5} {' '.join(cells)} {slowest:7.2f} {total:6.2f} {again:6.2f}"
@@ -75,7 +77,7 @@ def line(name, state, times):
 def main(only=""):
     """Print the first calls with an empty and with a filled cache."""
     print("\nseconds to a first result")
-    print(f"{'':<28} cache {' '.join(f'{c:>6}' for c in COLUMNS)} slowest    all  again")
+    print(f"{'':<28} cache {' '.join(f'{c:>7}' for c in COLUMNS)} slowest    all  again")
     for name in wanted((*CASES, *LARGE), only):
         with tempfile.TemporaryDirectory() as cache:
             for state in ("empty", "warm"):

@@ -32,7 +32,7 @@ from scipy import sparse
 import sparseimplicit as si
 from sparseimplicit.kernels import vectors
 from sparseimplicit.linear import Multigrid, Operator, StencilOperator, Structure
-from sparseimplicit.linear.stencil import stencil_of
+from sparseimplicit.linear.recognition import stencil_of
 
 SPD = Structure.POSITIVE_DEFINITE
 RTOL = 1e-8

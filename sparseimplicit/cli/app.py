@@ -1,15 +1,16 @@
-"""The commands as one application, and exit codes that a batch script can read."""
+"""The commands as one application."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from .. import __version__
-from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+from ..errors import SparseImplicitError
+from .codes import OK, exit_code
 from .denoise import denoise
 from .doctor import doctor
 from .evaluate import evaluate
@@ -17,11 +18,6 @@ from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
 from .warmup import warmup
-
-OK: Final = 0
-BAD_INPUT: Final = 2
-UNCONVERGED: Final = 10
-SINGULAR: Final = 11
 
 app = typer.Typer(
     name="sparseimplicit",
@@ -64,18 +60,9 @@ def main(arguments: Sequence[str]) -> int:
         app(args=list(arguments), prog_name="sparseimplicit")
     except SparseImplicitError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
-        return exit_code(error)
+        return exit_code(type(error))
     except SystemExit as stop:  # how typer ends: after a command, --help, or wrong usage (2)
         return stop.code if isinstance(stop.code, int) else OK
     except BrokenPipeError:  # the reader of a pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return OK
-
-
-def exit_code(error: SparseImplicitError) -> int:
-    """Return the exit code for an error."""
-    if isinstance(error, NotConverged):
-        return UNCONVERGED
-    if isinstance(error, SingularSystem | NotPositiveDefinite):
-        return SINGULAR
-    return BAD_INPUT

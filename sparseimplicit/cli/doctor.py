@@ -10,6 +10,7 @@ import typer
 
 from ..errors import ConfigError
 from ..linear import diagnose
+from .codes import exit_code
 from .files import declared_structure, read_array, read_matrix
 from .options import AsJson, MatrixFile, StructureName
 
@@ -32,8 +33,8 @@ def doctor(
     sparseimplicit doctor A.mtx --rhs b.npy --json
 
     Looks for entries that are not finite, empty and dependent rows, asymmetry, scales, negative
-    curvature, conditioning, and null vectors with the unknowns they load. Exit codes: 0 sound, 1
-    something is wrong, 2 bad input.
+    curvature, conditioning, and null vectors with the unknowns they load. Exit codes: 0 sound, 2
+    bad input, also a matrix that is not what was declared, 11 singular or not positive definite.
     """
     source = read_matrix(matrix)
     diagnosis = diagnose(
@@ -46,8 +47,9 @@ def doctor(
         typer.echo(json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False))
     else:
         typer.echo(str(diagnosis))
-    if not diagnosis.sound:
-        raise typer.Exit(1)
+    codes = [exit_code(finding.raises) for finding in diagnosis.findings if finding.raises]
+    if codes:
+        raise typer.Exit(max(codes))
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from ..adjoint import contract
 from ..conditions import checked_parameter_jacobian
 from ..errors import ConfigError
 from ..linear import Ladder, Operator
-from ..linear.checks import checked_columns
+from ..linear.checks import check_rtol, checked_columns
 from .files import (
     check_writable,
     declared_structure,
@@ -59,6 +59,7 @@ def gradient(
     started = time.perf_counter()
     if out.suffix != ".npy":
         raise ConfigError(f"--out {out}: the result is written as .npy.", fix="end it in .npy.")
+    check_rtol(rtol, "--rtol")
     declared = declared_structure(structure)
     check_writable(out.parent)
     operator = Operator(read_matrix(hessian), declared)

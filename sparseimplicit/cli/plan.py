@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..linear import Operator, choose
+from ..linear.memory import told_bytes
 from ..linear.rates import cache_path, calibrate, machine
 from .files import declared_structure, read_matrix
 from .options import AsJson, MatrixFile, RTol, StructureName
@@ -46,7 +47,7 @@ def plan(
     typer.echo(str(choice))
     typer.echo(
         f"'{choice.solver.label}': {choice.because} "
-        f"({choice.budget / 2**30:.1f} GiB allowed; planned in {choice.seconds:.2f} s)"
+        f"({told_bytes(choice.budget)} allowed; planned in {choice.seconds:.2f} s)"
     )
 
 

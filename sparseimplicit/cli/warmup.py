@@ -9,6 +9,7 @@ import typer
 
 from ..derivatives import Energy, Residual, parameters, patches, shared, term
 from ..imaging import total_variation
+from ..kernels import incidence
 from ..kernels.__main__ import warm_up
 
 SIZE = 330  # of an image whose loops run in parallel, with tiles as those of larger ones have
@@ -48,10 +49,14 @@ def _warm_terms() -> None:
                     n_y=3, n_x=3)  # fmt: skip
     flow.residual(np.zeros(3), np.zeros(3))
     flow.state_jacobian(np.zeros(3), np.zeros(3))
-    for lift in (np.ones((1, 9)), parameters(1, (1, 9))):
-        expert = term(lambda r, x, c: x[0] * r[0] ** 2, y=patches((20, 20), (3, 3)),
-                      x=shared(1), lift=lift)  # fmt: skip
-        _run(Energy(expert, n_y=400, n_x=10))
+    windows = patches((20, 20), (3, 3))
+    for places in (windows, windows.indices()):
+        for lift in (np.ones((1, 9)), parameters(1, (1, 9))):
+            expert = term(lambda r, x, c: x[0] * r[0] ** 2, y=places, x=shared(1), lift=lift)
+            _run(Energy(expert, n_y=400, n_x=10))
+    starts, order = np.empty(4, dtype=np.int64), np.empty(3, dtype=np.int64)
+    for kind in (np.int32, np.int64):  # a long list is grouped, for threads
+        incidence.group_elements(pairs.astype(kind), 3, 2, starts, order)
 
 
 def _run(problem: Energy) -> None:

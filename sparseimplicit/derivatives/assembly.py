@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,13 +18,11 @@ from .lifted.hessian import FilterHessian
 from .lifted.lines import responses_room
 from .lifted.matrix import LiftedMatrix
 from .lifted.products import Lifted
-from .on_grids.assembly import GridMatrix, GridTerms, Rest
-from .on_grids.coefficients import coefficients
-from .on_grids.fill import shared_arrays
+from .on_grids.assembly import GridMatrix, GridTerms
+from .on_grids.coefficients import Coefficients, coefficients
 from .programs.contract import (
     Contraction,
     dual_matrix_program,
-    matrix_program,
     parameter_program,
     row_program,
     state_program,
@@ -42,13 +40,15 @@ Lifts = dict[int, dict[str, Any]]  # by term: what its filters make of the unkno
 
 @dataclass(frozen=True, eq=False)
 class Duals:
-    """Dual vectors of smoothed norms, by number of the term; see `tracing.roots`.
+    """Dual vectors of smoothed norms; see `tracing.roots`.
 
-    grid : of terms whose matrix is filled on a grid, one image behind another.
-    lists : (components, elements) of lists, also of those at the border of a grid.
+    before : by number of the term, how many components those before it have.
+    grid : {"p": images} of all components, where matrices are filled on a grid; else empty.
+    lists : else (components, elements) by number of the term.
     """
 
-    grid: dict[int, Array]
+    before: dict[int, int]
+    grid: dict[str, Array]
     lists: dict[int, Array]
 
 
@@ -121,25 +121,16 @@ class Assembly:
         what: Contraction | None, seeds: Mapping[str, Array], made: Lifts,
     ) -> Array:  # fmt: skip
         """Return the sums of all terms' programs, one term's behind another's."""
-        found: dict[int, Array] = {}
         on_grid = self.once(("grid sums", key), lambda: self.grid.sums(make))
-        if on_grid is not None:
-            kernel, counts = on_grid
-            totals = kernel.totals(shared_arrays(kernel.pieces, x, y, seeds))
-            numbers = [p.grid.number for p in kernel.pieces]
-            parts = np.split(totals, np.cumsum(counts)[:-1])
-            found = dict(zip(numbers, parts, strict=True))
+        found = {} if on_grid is None else on_grid.run(x, y, seeds)
         all_sums = [np.empty(0)]
         for t, term in enumerate(self.terms):
             if what is not None and not term.shared_places.size:
                 continue  # it has no sums by x
-            total: Any = found.get(t, 0.0)
-            side = self.grid.rest(t) if t in found else None
-            if side is None or side.count:
-                listed = self.listed(t, ("sums", side is None, key), make, None, 0, side)
-                arrays = self.arrays(t, x, y, what, seeds, side, made)
-                total = total + listed.run(arrays, np.empty(0))
-            all_sums.append(np.asarray(total).reshape(-1))
+            if t not in found:
+                listed = self.listed(t, ("sums", key), make, None, 0)
+                found[t] = listed.run(self.arrays(t, x, y, what, seeds, made), np.empty(0))
+            all_sums.append(found[t])
         return np.concatenate(all_sums)
 
     def _stores(
@@ -147,12 +138,11 @@ class Assembly:
         what: Contraction, seeds: Mapping[str, Array], out: Array, by: str,
     ) -> None:  # fmt: skip
         """Add the stores of all terms' programs to the unknowns or the parameters by index."""
-        on_grid = False
+        on_grid = None
         if self.grid.found:
-            kernel = self.once(("grid", key), lambda: self.grid.vector(make, by))
-            if kernel is not None:
-                kernel.run(shared_arrays(kernel.pieces, x, y, seeds), out)
-                on_grid = True
+            on_grid = self.once(("grid", key), lambda: self.grid.vector(make, by))
+        if on_grid is not None:
+            on_grid.run(x, y, seeds, out)
         for t, term in enumerate(self.terms):
             if by == "x" and term.xi is None:
                 continue
@@ -160,27 +150,20 @@ class Assembly:
                 q = self._responses(t, what, x, y, seeds, {})
                 self.lifted[t].to_state(q, x, what, seeds, out)
                 continue
-            whole = not (on_grid and t in self.grid.found)
-            if whole or self.grid.found[t].rest.size:
-                side = None if whole else self.grid.rest(t)
-                own: Any = term if side is None else side
-                to = own.yi if by == "y" else own.xi
-                listed = self.listed(t, (whole, key), make, to, out.size, side)
-                listed.run(self.arrays(t, x, y, what, seeds, side), out, to)
+            if on_grid is None or t not in self.grid.found:
+                to: Any = term.yi if by == "y" else term.xi
+                listed = self.listed(t, key, make, to, out.size)
+                listed.run(self.arrays(t, x, y, what, seeds), out, to)
 
     def listed(
         self, t: int, key: Hashable, make: Callable[[BoundTerm], Program],
-        rows: NDArray[Any] | None, size: int, side: Rest | None = None,
+        rows: NDArray[Any] | None, size: int,
     ) -> ListKernel:  # fmt: skip
-        """Return a program of a term for the list of its elements, or of those at the border."""
+        """Return a program of a term for the list of its elements."""
         term = self.terms[t]
-
-        def build() -> ListKernel:
-            if side is not None:
-                return side.kernel(make(term), rows, size)
-            return ListKernel(make(term), self.blocks(t, rows, size))
-
-        return self.once(("list", t, key), build)
+        return self.once(
+            ("list", t, key), lambda: ListKernel(make(term), self.blocks(t, rows, size))
+        )
 
     def by_rows(self, x: Array, y: Array, what: Contraction, **seeds: Array) -> Array:
         """Return the residual, or its derivative along directions, in its rows, (n_y,)."""
@@ -205,20 +188,14 @@ class Assembly:
         rows : "y" or "rows"; columns : "y", or "xm" for the parameters by index.
         duals : for the curvature of smoothed norms, in second derivatives.
         """
-        made = self.pattern(rows, columns)
-        if duals is not None:
-            made = self._replaced(made)
+        made = self._with(duals, self.pattern(rows, columns))
         shape = (self.n_y, self.n_y if columns == "y" else self.n_x)
         if isinstance(made, LiftedMatrix):
             return made.assemble(x, lambda t: self.arrays(t, x, y, None, {}, duals=duals))
         if isinstance(made, GridMatrix):
             pattern = made.pattern
             values = np.empty(pattern.indices.size)
-            on_grid = None if duals is None else duals.grid
-            made.kernel.run(shared_arrays(made.kernel.pieces, x, y, {}, on_grid), values)
-            for t, kernel, slots in made.rests:
-                side = self.grid.rest(t)
-                kernel.run(self.arrays(t, x, y, None, {}, side, duals=duals), values, slots)
+            made.values.run(x, y, {} if duals is None else duals.grid, values)
             return csr_from_parts(values, pattern.indices, pattern.indptr, shape)
         values = np.zeros(made.nnz + 1)  # the last is for what goes nowhere
         for t, kernel, slots in made.parts:
@@ -236,12 +213,9 @@ class Assembly:
         """
         if self.lifted:
             filters = self.once("filters", lambda: FilterHessian(self.terms, self.n_y))
-            if duals is not None:
-                filters = self._replaced(filters)
+            filters = self._with(duals, filters)
             return filters.at(x, lambda t: self.arrays(t, x, y, None, {}, duals=duals), share)
-        exact = partial(matrix_program, rows="y", columns="y")
-        make = exact if duals is None else dual_matrix_program
-        made = self.once(("stencil", duals is None), lambda: coefficients(self.grid, make))
+        made = self.once("stencil", lambda: coefficients(self.grid))
         if made is None:
             raise StructureError(
                 "the Hessian has no coefficients on a grid: its terms do not all stand on one, of "
@@ -249,20 +223,22 @@ class Assembly:
                 where="Energy.hessian",
                 fix="leave out assembled=False.",
             )
-        rest = self.grid.rest
-        return made.fill(
-            x, y, lambda t: self.arrays(t, x, y, None, {}, rest(t), duals=duals),
-            None if duals is None else duals.grid,
-        )  # fmt: skip
+        return self._with(duals, made).fill(x, y, {} if duals is None else duals.grid)
 
-    def _replaced(self, made: Any) -> Any:
-        """Return a matrix of second derivatives with dual vectors in its programs."""
+    def _with(self, duals: Duals | None, made: T) -> T:
+        """Return what fills second derivatives, with dual vectors in its programs if given."""
+        if duals is None:
+            return made
 
         def make() -> Any:
-            programs = [dual_matrix_program(term).program for term in self.terms]
-            return made.replaced(dict(enumerate(programs)))
+            programs = {t: dual_matrix_program(term).program for t, term in enumerate(self.terms)}
+            if isinstance(made, GridMatrix | Coefficients):
+                return replace(made, values=made.values.replaced(programs, duals.before))
+            of: Any = made
+            return of.replaced(programs)
 
-        return self.once(("duals of", id(made)), make)
+        found: T = self.once(("with duals", id(made)), make)
+        return found
 
     def _matrix(self, rows: str, columns: str) -> GridMatrix | ListPattern | LiftedMatrix:
         if self.lifted:
@@ -282,19 +258,18 @@ class Assembly:
 
     def arrays(
         self, t: int, x: Array, y: Array, what: Contraction | None, seeds: Mapping[str, Array],
-        side: Rest | None = None, made: Lifts | None = None, duals: Duals | None = None,
+        made: Lifts | None = None, duals: Duals | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return by name the arrays that list programs of a term read."""
         term = self.terms[t]
-        own: Any = term if side is None else side
-        found: dict[str, Any] = {"x": x, "y": y, "xi": own.xi, "c": own.c}
+        found: dict[str, Any] = {"x": x, "y": y, "xi": term.xi, "c": term.c}
         if t in self.lifted:
             made = {} if made is None else made
             if t not in made:
                 made[t] = self.lifted[t].arrays(x, y, what, seeds)
             found |= made[t]
         else:
-            found["yi"] = own.yi
+            found["yi"] = term.yi
         found["xs"] = x[term.shared_places]
         found["ri"] = term.rows
         found["p"] = None if duals is None else duals.lists.get(t)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,7 @@ from ..errors import StructureError
 from ..kernels import vectors
 from .assembly import Array, Assembly, Duals
 from .lifted.lines import responses_room
-from .on_grids.assembly import GridMatrix
-from .on_grids.fill import shared_arrays
+from .on_grids.assembly import GridMatrix, GridVector
 from .programs.contract import Contraction, dual_bounds, dual_matrix_program, dual_program
 
 STEP = Contraction(("y",))
@@ -42,15 +42,16 @@ class PrimalDual:
             return None
         pattern = assembly.pattern("y", "y") if assembled else None
         on_grid = isinstance(pattern, GridMatrix) if assembled else not assembly.lifted
-        pixels = assembly.grid.pixels if on_grid else 0
-        grid, lists = {}, {}
-        for t, (*_, count) in bounds.items():
-            elements = assembly.terms[t].count
-            if on_grid:
-                grid[t], elements = np.zeros(count * pixels), assembly.grid.rest(t).count
-            lists[t] = responses_room(count, elements)
+        counts = [count for *_, count in bounds.values()]
+        before = dict(zip(bounds, accumulate(counts, initial=0), strict=False))
+        if on_grid:
+            grid = {"p": np.zeros(sum(counts) * assembly.grid.pixels)}
+            return cls(curvature, assembly, bounds, Duals(before, grid, {}))
+        lists = {}
+        for t, count in zip(bounds, counts, strict=True):
+            lists[t] = responses_room(count, assembly.terms[t].count)
             lists[t].fill(0.0)
-        return cls(curvature, assembly, bounds, Duals(grid, lists))
+        return cls(curvature, assembly, bounds, Duals(before, {}, lists))
 
     def at(self, x: Array, y: Array, share: float = 0.0) -> Any:
         """Return the second derivatives with p; share : of a majorant."""
@@ -58,24 +59,25 @@ class PrimalDual:
 
     def moved(self, x: Array, y: Array, step: Array) -> PrimalDual:
         """Return p after a whole step from y."""
-        assembly, seeds = self.assembly, {"d0": step}
-        grid, lists = dict(self.duals.grid), {}
-        if grid:
-            kernel = assembly.once("grid duals", lambda: assembly.grid.vector(dual_program, "p"))
-            assert kernel is not None  # noqa: S101 - images of their own always fit
-            out = np.empty(sum(p.size for p in grid.values()))
-            kernel.run(shared_arrays(kernel.pieces, x, y, seeds, grid), out)
-            ends = np.cumsum([p.size for p in grid.values()])
-            grid = dict(zip(grid, np.split(out, ends[:-1]), strict=True))
-            for t, p in grid.items():
-                vectors.shorten(p.reshape(self.bounds[t][-1], -1), self.bounds[t])
+        assembly, seeds, before = self.assembly, {"d0": step}, self.duals.before
+        grid, lists = {}, {}
+        if self.duals.grid:
+            vector = assembly.once("dual images", self._images)
+            grid["p"] = np.empty_like(self.duals.grid["p"])
+            vector.run(x, y, seeds | self.duals.grid, grid["p"])
+            images = grid["p"].reshape(-1, assembly.grid.pixels)
+            for t, bounds in self.bounds.items():
+                vectors.shorten(images[before[t] : before[t] + bounds[-1]], bounds)
         for t, p in self.duals.lists.items():
-            side = assembly.grid.rest(t) if grid else None
-            listed = assembly.listed(t, ("duals", bool(grid)), dual_program, None, 0, side)
+            listed = assembly.listed(t, "duals", dual_program, None, 0)
             lists[t] = np.empty_like(p)
-            listed.run(assembly.arrays(t, x, y, STEP, seeds, side, duals=self.duals), lists[t])
+            listed.run(assembly.arrays(t, x, y, STEP, seeds, duals=self.duals), lists[t])
             vectors.shorten(lists[t], self.bounds[t])
-        return PrimalDual(self.curvature, assembly, self.bounds, Duals(grid, lists))
+        return replace(self, duals=Duals(before, grid, lists))
+
+    def _images(self) -> GridVector:
+        programs = {t: dual_program(self.assembly.terms[t]) for t in self.bounds}
+        return self.assembly.grid.duals(programs, self.duals.before)
 
 
 def _bounds(assembly: Assembly) -> dict[int, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -155,7 +156,7 @@ def _parallel(todo: Sequence[Trial], jobs: int) -> Iterator[tuple[Trial, ImageSc
     threads = max(1, available_cores() // jobs)
     context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
     with _environment(dict.fromkeys(THREADS, str(threads))):
-        pool = ProcessPoolExecutor(jobs, context)
+        pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent)
         try:
             futures: dict[Future[ImageScore], Trial] = {pool.submit(named, t): t for t in todo}
             for future in as_completed(futures):
@@ -168,6 +169,18 @@ def _parallel(todo: Sequence[Trial], jobs: int) -> Iterator[tuple[Trial, ImageSc
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let this process end as soon as its parent has: a killed one could not end it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - it is one of a pool
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

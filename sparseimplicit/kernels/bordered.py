@@ -73,26 +73,52 @@ def _inner(places, n, first, last):  # type: ignore[no-untyped-def]
     return low, low + max(min(last, n - reach) - low, 0) // LANES * LANES
 
 
+@njit(inline="always")
+def _apart(places, n, i):  # type: ignore[no-untyped-def]
+    """Whether each coupling leads either all of 16 points into the arrays, or none of them."""
+    for k in range(places.shape[0]):
+        j = i + places[k, 1]
+        if -LANES < j < 0 or n - LANES < j < n:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _ends(c, places, x, first, last, out):  # type: ignore[no-untyped-def]
+    """out = A x of the points from first to last, some neighbours of which are not there."""
+    i = first
+    while i < last:
+        if i + LANES > last or not _apart(places, x.size, i):
+            out[i] = _sum_at(c, places, x, i)
+            i += 1
+            continue
+        total = nothing(x)
+        for k in range(places.shape[0]):
+            j = i + places[k, 1]
+            if 0 <= j < x.size:
+                total = plus(total, product(load_like(c, i + places[k, 0], x), load(x, j)))
+        store(total, out, i)
+        i += LANES
+
+
 @njit(cache=True, nogil=True)
 def _multiply_chunk(c, places, x, first, last, out):  # type: ignore[no-untyped-def]
     low, high = _inner(places, x.size, first, last)
-    for i in range(first, low):
-        out[i] = _sum_at(c, places, x, i)
+    _ends(c, places, x, first, low, out)
     for i in range(low, high, LANES):
         store(_sums_at(c, places, x, i), out, i)
-    for i in range(high, last):
-        out[i] = _sum_at(c, places, x, i)
+    _ends(c, places, x, high, last, out)
 
 
 @njit(cache=True, nogil=True)
 def _residual_chunk(c, places, x, b, first, last, out):  # type: ignore[no-untyped-def]
     low, high = _inner(places, x.size, first, last)
-    for i in range(first, low):
-        out[i] = b[i] - _sum_at(c, places, x, i)
+    for start, stop in ((first, low), (high, last)):
+        _ends(c, places, x, start, stop, out)
+        for i in range(start, stop):
+            out[i] = b[i] - out[i]
     for i in range(low, high, LANES):
         store(minus(load(b, i), _sums_at(c, places, x, i)), out, i)
-    for i in range(high, last):
-        out[i] = b[i] - _sum_at(c, places, x, i)
 
 
 @njit(cache=True, nogil=True)

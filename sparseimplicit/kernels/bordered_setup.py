@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 from numba import njit, prange
 
-from . import PARALLEL_ROWS
 from .lanes import LANES
 from .transfers import ROUNDING
 from .vectorized import (
@@ -25,6 +24,8 @@ from .vectorized import (
     where_above,
 )
 
+# Points from which on threads share the work: of each there is ten times that of a product's row.
+PARALLEL_POINTS: Final = 20_000
 # What a term is in a row: outside the grid, with a weight of 1, or with one that is stored.
 NONE: Final = 0
 ONE: Final = 1
@@ -42,7 +43,7 @@ def interpolate(
     weights: Any,
 ) -> None:
     """Set the weights of the fine points that are odd along the axes ``odd``, as `transfers`."""
-    run = _interpolate_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _interpolate
+    run = _interpolate_parallel if coefficients.shape[1] >= PARALLEL_POINTS else _interpolate
     c, w = coefficients.reshape(-1), weights.reshape(-1)
     run(c, shape, coarse, steps, odd, reach, parts, weights.shape[1], w)
 
@@ -59,7 +60,7 @@ def coarsen(
     out: Any,
 ) -> None:
     """out (K', coarse points) = the stencil of Pᵀ A P; tables as in `transfers`, sorted."""
-    run = _coarsen_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _coarsen
+    run = _coarsen_parallel if coefficients.shape[1] >= PARALLEL_POINTS else _coarsen
     c, w, flat = coefficients.reshape(-1), weights.reshape(-1), out.reshape(-1)
     run(c, w, weights.shape[1], shape, coarse, steps, spread, gather, places, flat)
 
@@ -205,6 +206,15 @@ def _terms_of_row(count, shape, coarse, steps, spread, gather, row):  # type: ig
 
 
 @njit(inline="always")
+def _inside(terms, length, size):  # type: ignore[no-untyped-def]
+    """Whether all that the terms of a row read lies in an array of that size."""
+    for t in range(terms.shape[0]):
+        if terms[t, 0] != NONE and not 0 <= terms[t, 1] <= size - length:
+            return False
+    return True
+
+
+@njit(inline="always")
 def _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out, to):  # type: ignore[no-untyped-def]
     """Work on 16 coarse points from the i-th of a row on: out[k points + to + i:] for each k."""
     t = 0
@@ -255,17 +265,15 @@ def _coarsen_row(c, w, count, shape, coarse, steps, spread, gather, row, room, o
     fine, other = _terms_of_row(count, shape, coarse, steps, spread, gather, row)
     n, step, to = coarse[2], steps[2], row * coarse[2]
     points = coarse[0] * coarse[1] * n
-    i = 0
-    while i < n:
-        if 0 < i < n - 1 and n - 2 >= LANES:
-            i = min(i, n - 1 - LANES)
-            _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out, to)
-            i += LANES
-        else:
-            _coarsen_point(
-                c, w, step, shape[2], n, spread, fine, gather, other, i, room, points, out, to
-            )
-            i += 1
+    pieces = n >= LANES and _inside(fine, step * n, c.size) and _inside(other, n, w.size)
+    for first in range(0, n if pieces else 0, LANES):
+        i = min(first, n - LANES)
+        _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out, to)
+    # What a piece has taken from beyond an end of the row is not meant: ends come one by one.
+    for i in range(0, n, max(n - 1, 1) if pieces else 1):
+        _coarsen_point(
+            c, w, step, shape[2], n, spread, fine, gather, other, i, room, points, out, to
+        )
 
 
 @njit(cache=True, nogil=True)

@@ -115,8 +115,8 @@ def _prolong_row(w, reached, shape, coarse, steps, e, row, x):  # type: ignore[n
     if used.shape[0] == 0:
         return
     start = row * size
-    # Of a point between two coarse ones the right one is the next, so the last is left out.
-    low = max(n - step + 1, 0) // LANES * LANES
+    # A last point between two coarse ones may be off the grid.
+    low = (n if step * n <= size else n - 1) // LANES * LANES
     for i in range(0, low, LANES):
         at = start + step * i
         even = load_even(x, at) if step == 2 else load(x, at)
@@ -126,16 +126,17 @@ def _prolong_row(w, reached, shape, coarse, steps, e, row, x):  # type: ignore[n
                 even = plus(even, _part(w, used[k, 0], e, used[k, 1], i))
             elif used[k, 2] > 0:
                 odd = plus(odd, _part(w, used[k, 0], e, used[k, 1], i))
-            else:
+            elif i + LANES < n:  # of a point between two coarse ones the right one is the next
                 odd = plus(odd, _part(w, used[k, 0], e, used[k, 1], i + 1))
         if step == 2:
             store_pairs(even, odd, x, at)
         else:
             store(even, x, at)
     for k in range(used.shape[0]):
-        along = used[k, 2]
-        # What a piece has done of the points between coarse ones, it has done from both sides.
-        for i in range(low + (1 if along < 0 and low > 0 else 0), n):
+        along, done = used[k, 2], low
+        if along < 0 and low > 0:
+            done = 1 + (low - LANES if low == n else low)
+        for i in range(done, n):
             to = step * i + along
             if 0 <= to < size:
                 by = e[used[k, 1] + i]

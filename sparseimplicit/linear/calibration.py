@@ -17,9 +17,9 @@ from ..kernels.graph import column_counts
 from .cholmod_api import analyse
 from .operator import Operator, Structure, csr_from_parts
 from .preconditioners import AMG, Jacobi
+from .recognition import stencil_of
 from .solvers import CG, Cholmod, Multigrid, Pardiso, SuperLU
 from .solvers.multigrid import Recognised
-from .stencil import stencil_of
 
 log: Final = logging.getLogger(__name__)
 SPD: Final = Structure.POSITIVE_DEFINITE

@@ -79,9 +79,13 @@ def refuse_indefinite_diagonal(operator: Operator, where: str) -> None:
 
 @contextmanager
 def backend_errors(where: str) -> Iterator[None]:
-    """Turn what a backend raises into an error of ours: the last resort, after a plug-in's own."""
+    """Turn what a backend raises into an error of ours: the last resort, after a plug-in's own.
+
+    Overflow is no warning: what is not finite is found in the answer.
+    """
     try:
-        yield
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            yield
     except SparseImplicitError:
         raise
     except MemoryError as error:

@@ -5,16 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import SparseImplicitError
 from .nullspace import NullSpace
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found. severity: ``"error"``, ``"warning"`` or ``"note"``."""
+    """One thing found. severity: ``"error"``, ``"warning"`` or ``"note"``.
+
+    raises : what solvers raise for it, where it is an error.
+    """
 
     severity: str
     what: str
     fix: str = ""
+    raises: type[SparseImplicitError] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as plain values."""
+        return vars(self) | {"raises": None if self.raises is None else self.raises.__name__}
 
 
 @dataclass(frozen=True)
@@ -61,5 +70,5 @@ class Diagnosis:
             "examined": self.examined,
             "condition_at_least": self.condition,
             "null_dimension": None if self.null_space is None else self.null_space.dimension,
-            "findings": [vars(finding) for finding in self.findings],
+            "findings": [finding.to_dict() for finding in self.findings],
         }

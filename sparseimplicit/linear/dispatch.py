@@ -11,7 +11,7 @@ from .checks import check_count, check_rtol
 from .contract import Solver
 from .factorizations import Candidate
 from .forecast import Forecast
-from .memory import available_bytes, parsed_bytes
+from .memory import available_bytes, parsed_bytes, told_bytes
 from .operator import Operator
 from .rates import Rates
 from .registry import solver_named
@@ -69,11 +69,11 @@ class Choice:
 
 def table(candidates: tuple[Candidate, ...], budget: int, chosen: str = "") -> str:
     """Return candidates as lines; ``≥`` marks bounds, ``!`` what is over budget."""
-    lines = [f"  {'solver':<14} {'seconds':>9} {'MiB':>9}  because"]
+    lines = [f"  {'solver':<14} {'seconds':>9} {'memory':>9}  because"]
     for c in candidates:
         mark = "*" if c.solver == chosen else "!" if c.possible and c.bytes > budget else " "
         least = "≥" if c.at_least else ""
-        seconds, size = f"{least}{c.seconds:.2g}", f"{least}{c.bytes / 2**20:.0f}"
+        seconds, size = f"{least}{c.seconds:.2g}", f"{least}{told_bytes(c.bytes)}"
         if not c.possible:
             seconds = size = "–"
         lines.append(f"{mark} {c.solver:<14} {seconds:>9} {size:>9}  {c.because}")
@@ -136,7 +136,7 @@ def choose(
                 time.perf_counter() - started, candidate.analysis,
             )  # fmt: skip
     raise MemoryBudgetExceeded(
-        f"no solver fits {operator!r} into {budget / 2**20:.0f} MiB:\n{table(candidates, budget)}",
+        f"no solver fits {operator!r} into {told_bytes(budget)}:\n{table(candidates, budget)}",
         where="linear.choose",
         fix="give the job more memory, or the matrix as a LinearOperator.",
     )
@@ -147,8 +147,7 @@ def _passed_over(chosen: Candidate, candidates: tuple[Candidate, ...], budget: i
     faster = [c for c in candidates if c.seconds < chosen.seconds and not c.at_least]
     missing = [f"; '{c.solver}' would be faster, but {c.because}" for c in faster if c.missing]
     large = [
-        f"; '{c.solver}' would be faster, but needs {c.bytes / 2**20:.0f} of "
-        f"{budget / 2**20:.0f} MiB"
+        f"; '{c.solver}' would be faster, but needs {told_bytes(c.bytes)} of {told_bytes(budget)}"
         for c in faster
         if c.possible and c.bytes > budget
     ]

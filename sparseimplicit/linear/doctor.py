@@ -8,21 +8,23 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import NotPositiveDefinite, SparseImplicitError
+from ..errors import NotPositiveDefinite, SingularSystem, SparseImplicitError, StructureError
 from ..kernels.csr import first_asymmetry, row_sizes
 from .checks import checked_columns
 from .contract import Solver
 from .diagnosis import Diagnosis, Finding
+from .evident import flaws
 from .loads import Blocks, loads
 from .nullspace import NullSpace, null_space
-from .operator import SYMMETRY_TOLERANCE, Array, Operator, Structure
+from .operator import SYMMETRY_TOLERANCE, Operator, Structure
 from .preconditioners import Jacobi
 from .reports import Reason
 from .solvers import CG, SuperLU
 
 LANCZOS_STEPS: Final = 80
 ILL_CONDITIONED: Final = 1e10  # fewer than six of sixteen digits are left
-WIDE_SCALES: Final = 1e10  # largest over smallest row
+WIDE_SCALES: Final = 10.0  # decades from the smallest row to the largest
+SMALLEST: Final = float(np.finfo(float).tiny)  # numbers below it have fewer digits
 
 
 def diagnose(
@@ -74,7 +76,7 @@ class _Examination:
             source = matrix.source if isinstance(matrix, Operator) else matrix
             operator = Operator(source, Structure.GENERAL)
         except SparseImplicitError as error:
-            self.note("error", error.what, error.fix)
+            self.note("error", error.what, error.fix, type(error))
             return self.diagnosis(f"matrix of shape {getattr(matrix, 'shape', None)}")
         subject = f"{operator.n} unknowns"
         if operator.entries is None:
@@ -83,15 +85,23 @@ class _Examination:
             return self.diagnosis(subject)
         subject += f", {operator.entries.nnz} entries"
         if operator.n:
-            for look in (self.rows, self.scales, self.parts):
-                look(operator)
+            self.scales(operator)
+            self.parts(operator)
             operator = self.symmetry(operator, declared)
+            self.rows(operator)
             self.definiteness(operator, declared)
             self.null_vectors(operator, b)
         return self.diagnosis(subject)
 
-    def note(self, severity: str, what: str, fix: str | None = "") -> None:
-        self.findings.append(Finding(severity, what, fix or ""))
+    def note(
+        self,
+        severity: str,
+        what: str,
+        fix: str | None = "",
+        raises: type[SparseImplicitError] = StructureError,
+    ) -> None:
+        error = raises if severity == "error" else None
+        self.findings.append(Finding(severity, what, fix or "", error))
 
     def diagnosis(self, subject: str) -> Diagnosis:
         findings = tuple(self.findings)
@@ -106,39 +116,31 @@ class _Examination:
         return loads(vector, self.blocks, self.grid)
 
     def rows(self, operator: Operator) -> None:
-        for name, entries in (("row", operator.entries), ("column", operator.entries.T.tocsr())):
-            largest, _ = row_sizes(entries.indptr, entries.data)
-            empty = np.flatnonzero(largest == 0)
-            if empty.size:
-                self.note(
-                    "error",
-                    f"{empty.size} empty {name}{'s' if empty.size > 1 else ''}: "
-                    f"{self.where(empty, operator.n)}",
-                    "remove the unknown, or give it an equation.",
-                )
-        same = _proportional_rows(operator.entries)
-        if same:
-            pairs = ", ".join(f"{i} and {j}" for i, j in same[:4])
-            self.note(
-                "error",
-                f"rows are multiples of each other: {pairs}"
-                + (f" and {len(same) - 4} more pairs" if len(same) > 4 else ""),
-                "an equation was written twice: remove one, and the unknown it was to determine.",
-            )
+        for cause in flaws(operator, self.blocks, self.grid):
+            self.note("error", cause.what, cause.fix, SingularSystem)
 
     def scales(self, operator: Operator) -> None:
-        largest, _ = row_sizes(operator.entries.indptr, operator.entries.data)
-        held = largest[largest > 0]
-        if held.size and held.max() / held.min() > WIDE_SCALES:
-            small, big = (
-                int(np.argmin(np.where(largest > 0, largest, np.inf))),
-                int(largest.argmax()),
-            )
+        entries = operator.entries
+        largest, _ = row_sizes(entries.indptr, entries.data)
+        held = np.flatnonzero(largest)
+        if not held.size:
+            return
+        small, big = held[largest[held].argmin()], int(largest.argmax())
+        span = np.log10(largest[big]) - np.log10(largest[small])
+        if span > WIDE_SCALES:
             self.note(
                 "warning",
-                f"rows span {np.log10(held.max() / held.min()):.0f} decades: row {small} has "
-                f"entries up to {largest[small]:.1e}, row {big} up to {largest[big]:.1e}",
+                f"rows span {span:.0f} decades: row {small} has entries up to "
+                f"{largest[small]:.1e}, row {big} up to {largest[big]:.1e}",
                 "bring the unknowns to comparable units: residuals see the large rows only.",
+            )
+        if largest[small] < SMALLEST:
+            self.note(
+                "error",
+                f"row {small} has no entry above {largest[small]:.1e}: numbers below "
+                f"{SMALLEST:.1e} have lost digits, and answers overflow",
+                "multiply the row, or the whole matrix, by a power of ten.",
+                SingularSystem,
             )
 
     def parts(self, operator: Operator) -> None:
@@ -198,11 +200,13 @@ class _Examination:
                 f"not positive definite: {low.size} diagonal entries ≤ 0, at "
                 f"{self.where(low, operator.n)}",
                 "at an argmin y is no strict minimiser; declare Structure.SYMMETRIC otherwise.",
+                NotPositiveDefinite,
             )
             return
         method = CG(Jacobi(), max_iterations=LANCZOS_STEPS).prepare(operator).method
         b = np.random.default_rng(0).standard_normal((operator.n, 1))
-        attempt = method._solve(b, np.array([1e-14]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            attempt = method._solve(b, np.array([1e-14]))
         if attempt.spectrum is not None and attempt.spectrum[0] > 0:
             self.conditioned(attempt.spectrum[1] / attempt.spectrum[0])
         if attempt.reason is Reason.NEGATIVE_CURVATURE:
@@ -211,6 +215,7 @@ class _Examination:
                 "not positive definite: a direction of curvature ≤ 0 was met after "
                 f"{attempt.iterations} steps of CG",
                 "at an argmin y is no strict minimiser; declare Structure.SYMMETRIC otherwise.",
+                NotPositiveDefinite,
             )
         elif wanted:
             self.pivot(operator)
@@ -221,7 +226,8 @@ class _Examination:
             solver._prepare(Operator(operator, Structure.POSITIVE_DEFINITE), None)
         except NotPositiveDefinite as error:
             at = "" if error.unknown is None else f", at {self.where(error.unknown, operator.n)}"
-            self.note("error", f"not positive definite: a pivot ≤ 0{at}", error.fix)
+            what = f"not positive definite: a pivot ≤ 0{at}"
+            self.note("error", what, error.fix, NotPositiveDefinite)
         except SparseImplicitError:
             return  # what else is wrong with it the null vectors tell
 
@@ -241,14 +247,11 @@ class _Examination:
                 self.examined = False
                 self.note("warning", f"null vectors could not be looked for: {space.how}")
             return
-        localised = space.localised()
-        shown = [loads(v, self.blocks, self.grid) for v in localised.T[:4]]
-        more = "" if space.complete else " or more"
         self.note(
             "error",
-            f"singular: {space.dimension}{more} null vector{'s' if space.dimension > 1 else ''}: "
-            + "; ".join(shown),
-            _remedy(localised, space.dimension),
+            f"singular: {space.told(self.blocks, self.grid)}",
+            space.remedy(),
+            SingularSystem,
         )
         if b is not None:
             self.fredholm(space, b, operator.n)
@@ -257,7 +260,7 @@ class _Examination:
         try:
             rhs = checked_columns(b, n, "the right-hand side", "diagnose")
         except SparseImplicitError as error:
-            self.note("error", error.what, error.fix)
+            self.note("error", error.what, error.fix, type(error))
             return
         size = float(np.linalg.norm(rhs))
         part = float(np.linalg.norm(space.left.T @ rhs)) / size if size else 0.0
@@ -267,6 +270,7 @@ class _Examination:
                 f"no solution exists for b: a part {part:.1e} of it lies along the left null "
                 f"vector ({loads(space.left[:, 0], self.blocks, self.grid)})",
                 "take that part out of b (a mean value), or fix the gauge.",
+                SingularSystem,
             )
         else:
             self.note(
@@ -274,46 +278,3 @@ class _Examination:
                 "b has no part along the left null vectors: solutions exist, many of them",
                 "on_singular='min_norm' takes the one without a part in the null space.",
             )
-
-
-def _remedy(localised: Array, dimension: int) -> str:
-    even = all(np.ptp(v[np.abs(v) > 1e-6]) <= 1e-6 for v in localised.T)
-    if even and np.count_nonzero(np.abs(localised[:, 0]) > 1e-6) > 1:
-        return "a constant is free: pin one unknown of each part, or fix its mean value."
-    if dimension > 1:
-        return f"{dimension} movements are free: fix as many unknowns, or add the missing term."
-    return "fix one of these unknowns, or add the term that determines it."
-
-
-def _proportional_rows(entries: Any) -> list[tuple[int, int]]:
-    """Return pairs of rows that are multiples of each other, found by hashing the scaled rows."""
-    counts = np.diff(entries.indptr)
-    rows = np.flatnonzero(counts > 0)
-    first = entries.data[entries.indptr[rows]]
-    usable = rows[first != 0]
-    scale = np.ones(entries.shape[0])
-    scale[usable] = entries.data[entries.indptr[usable]]
-    scaled = entries.data / np.repeat(scale, counts)
-    # Two random sums over each row: equal for proportional rows, else with probability 0.
-    rng = np.random.default_rng(0)
-    first_key, second_key = (
-        _row_sums(scaled * rng.standard_normal(entries.shape[1])[entries.indices], entries)
-        for _ in range(2)
-    )
-    order = usable[np.lexsort((second_key[usable], first_key[usable]))]
-    here, there = order[:-1], order[1:]
-    same = counts[here] == counts[there]
-    for key in (first_key, second_key):
-        same &= np.isclose(key[here], key[there], rtol=1e-12, atol=0)
-    pairs = [(int(here[k]), int(there[k])) for k in np.flatnonzero(same)]
-    return [(min(i, j), max(i, j)) for i, j in pairs if _same_columns(entries, i, j)]
-
-
-def _same_columns(entries: Any, i: int, j: int) -> bool:
-    mine = entries.indices[entries.indptr[i] : entries.indptr[i + 1]]
-    theirs = entries.indices[entries.indptr[j] : entries.indptr[j + 1]]
-    return bool(np.array_equal(mine, theirs))
-
-
-def _row_sums(values: Array, entries: Any) -> Array:
-    return np.asarray(sparse.csr_array((values, entries.indices, entries.indptr)).sum(axis=1))

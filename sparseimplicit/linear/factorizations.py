@@ -127,14 +127,15 @@ class Factorizations:
 
     def at_best(self) -> float:
         """Return the seconds that the quickest of them could take at best."""
-        return self._quickest(self._guess_at_best())
+        return self._quickest(self._guess_at_best()).seconds
 
-    def guessed(self) -> float:
-        """Return the seconds of the quickest, if its factor is as guessed."""
+    def guessed(self) -> Candidate:
+        """Return the quickest, if its factor is as guessed."""
         return self._quickest(self._guess())
 
-    def _quickest(self, fill: Fill) -> float:
-        return min(self._factored(name, fill, "").seconds for name in self._backends())
+    def _quickest(self, fill: Fill) -> Candidate:
+        found = (self._factored(name, fill, "") for name in self._backends())
+        return min(found, key=lambda candidate: candidate.seconds)
 
     def _backends(self) -> list[str]:
         """Return the direct methods that are installed and right for the structure."""

@@ -72,7 +72,7 @@ class Forecast:
         return Multilevel(self.operator, self.solves, self.rtol, self.rates)
 
     def _amg(self, best: float, word: str) -> list[Candidate]:
-        best = min(best, 1.2 * self._direct.guessed())
+        best = min(best, 1.2 * self._direct.guessed().seconds)
         return self._multilevel.algebraic(self._part, self._iteration, best, word)
 
     def candidates(self) -> list[Candidate]:

@@ -7,6 +7,7 @@ mirror image.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -15,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ShapeError
 from ..kernels.lanes import LANES
 
 Offset = tuple[int, int, int]
@@ -216,3 +218,22 @@ def _product(a: Any, b: Any) -> Offset:
 
 def _negative(a: Any) -> Offset:
     return -a[0], -a[1], -a[2]
+
+
+def checked_grid(grid: Any, n: int) -> tuple[int, ...]:
+    """Return a grid of one to three axes with n points as a tuple."""
+    told = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
+    counts = all(isinstance(size, int | np.integer) and size >= 0 for size in told)
+    if not (1 <= len(told) <= 3 and counts):
+        raise ShapeError(
+            f"a grid is told by one to three integers, got {grid!r}.",
+            where="Operator",
+            fix=f"give ({n},), (ny, nx) or (nz, ny, nx), with row-major points as the unknowns.",
+        )
+    if math.prod(told) != n:
+        raise ShapeError(
+            f"the grid {told} has {math.prod(told)} points, the matrix {n} unknowns.",
+            where="Operator",
+            fix="give the grid whose row-major points are the unknowns.",
+        )
+    return tuple(int(size) for size in told)

@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 
 from ..kernels.vectors import cast
-from .levels import build, cycle, stored_bytes
+from .levels import build, cycle
 from .memory import available_bytes
 from .operator import Array
 from .preconditioning import PreparedPreconditioner
 from .room import Lease, Room
+from .smoothers import stored_bytes
 from .stencil import StencilOperator
 
 LEAN_FROM: Final = 0.25  # of the available memory

@@ -10,6 +10,8 @@ from ..errors import (
     NotPositiveDefinite,
     SingularSystem,
 )
+from .causes import causes_told
+from .checks import check_rtol
 from .contract import PreparedSystem, Solver
 from .dispatch import Selection, choose, select
 from .nullspace import null_space
@@ -21,11 +23,13 @@ from .singular import check_policy, solve_singular
 
 def prepare(matrix: Any, solver: str | Solver = "auto", *, rtol: float = 1e-8) -> PreparedSystem:
     """Prepare a matrix by the solver named, given or chosen."""
+    check_rtol(rtol, "linear.prepare")
     operator = matrix if isinstance(matrix, Operator) else Operator(matrix)
     selection = select(solver, operator, rtol=rtol)
-    return selection.solver.prepare(
-        operator, analysis=selection.analysis, because=selection.because
-    )
+    with causes_told(operator):
+        return selection.solver.prepare(
+            operator, analysis=selection.analysis, because=selection.because
+        )
 
 
 def solve(
@@ -63,6 +67,7 @@ def solve(
     ------
     ShapeError, NonFinite, StructureError, NotPositiveDefinite, SingularSystem, NotConverged
     """
+    check_rtol(rtol, "linear.solve")
     operator = A if isinstance(A, Operator) else Operator(A)
     columns = b.shape[1] if getattr(b, "ndim", 1) == 2 else 1
     ladder = Ladder(operator, solver, solves=max(columns, 1), rtol=rtol, on_singular=on_singular)
@@ -109,6 +114,9 @@ class Ladder:
 
         Where the matrix is singular and a policy says what then, there is no prepared system.
         """
+        if self.on_singular == "raise":
+            with causes_told(self.operator):
+                return self._climb(b, transpose)
         try:
             solution, system = self._climb(b, transpose)
             if self.on_singular == "min_norm" and not system.method.direct:
@@ -118,8 +126,6 @@ class Ladder:
                     raise SingularSystem("the matrix is singular, or may be so.")
             return solution, system
         except (SingularSystem, NotPositiveDefinite, NotConverged) as error:
-            if self.on_singular == "raise":
-                raise
             try:
                 solution = solve_singular(
                     self.operator, b, self.on_singular, rtol=self.rtol, transpose=transpose

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Blocks = Mapping[str, slice | tuple[int, int]]
 NEGLIGIBLE: Final = 1e-6  # of the largest load
 NAMED: Final = 6  # unknowns that are listed one by one
+MOST_LOADED: Final = 3  # those named of many
+SHOWN: Final = 4  # vectors that are told of one by one
+FREE_CONSTANT: Final = "a constant is free: pin one unknown of each part, or fix its mean value."
 
 
 def loads(
@@ -35,13 +38,14 @@ def loads(
     even = float(np.ptp(values)) <= 1e-6 * float(np.abs(values).max())
     names = [_name(int(i), grid) for i in loaded[np.argsort(-size[loaded], kind="stable")][:NAMED]]
     inside = _blocks(loaded, blocks)
+    most = "" if even else f", most {', '.join(names[:MOST_LOADED])}"
     if loaded.size == n and n > 1:
-        return f"{'constant over' if even else 'spread over'} all {n} unknowns"
+        return f"{'constant over' if even else 'spread over'} all {n} unknowns{most}"
     if loaded.size <= NAMED:
         return f"unknown{'s' if loaded.size > 1 else ''} {', '.join(names)}{inside}"
     kind = "constant on" if even else "spread over"
     span = f"{_name(int(loaded[0]), grid)} to {_name(int(loaded[-1]), grid)}"
-    return f"{kind} {loaded.size} of {n} unknowns, from {span}{inside}"
+    return f"{kind} {loaded.size} of {n} unknowns, from {span}{most}{inside}"
 
 
 def _name(i: int, grid: tuple[int, ...] | None) -> str:

@@ -127,6 +127,16 @@ def _statm(column: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def told_bytes(count: float) -> str:
+    """Return bytes in the unit that suits them: ``1000 B``, ``9.8 KiB``, ``16 GiB``."""
+    size, unit = max(float(count), 0.0), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024.0:
+            break
+        size, unit = size / 1024.0, larger
+    return f"{size:.{1 if unit != 'B' and size < 10.0 else 0}f} {unit}"
+
+
 def parsed_bytes(memory: Any) -> int:
     """Return the bytes meant by ``16G``, ``900M``, a string of digits or a number."""
     if isinstance(memory, str):

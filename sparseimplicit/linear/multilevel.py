@@ -12,8 +12,9 @@ from .factorizations import WORTH, Candidate
 from .operator import Operator
 from .probe import SAMPLE, Part, numbering_of, try_amg, try_multigrid
 from .rates import Rates
+from .recognition import may_be_on_grid, stencil_of
 from .solvers.multigrid import Recognised
-from .stencil import StencilOperator, is_near, may_be_on_grid, stencil_of
+from .stencil import StencilOperator, is_near
 
 AMG_LEAST: Final = 5  # iterations that AMG needs at best, to 1e-8
 AMG_MOST: Final = 100

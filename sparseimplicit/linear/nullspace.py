@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy import linalg, sparse
 
 from .._optional import available
 from ..errors import SparseImplicitError
+from .loads import FREE_CONSTANT, SHOWN, Blocks, loads
 from .method import PreparedMethod
 from .operator import Array, Operator, Structure
 from .solvers import Pardiso, SuperLU
@@ -40,6 +41,32 @@ class NullSpace:
     def dimension(self) -> int:
         """The number of vectors found."""
         return int(self.right.shape[1])
+
+    def first(self, count: int) -> NullSpace:
+        """Return the ``count`` vectors of least size, as a null space not known to be all."""
+        return replace(
+            self, right=self.right[:, :count], left=self.left[:, :count],
+            sizes=self.sizes[:count], complete=self.complete and count == self.dimension,
+        )  # fmt: skip
+
+    def told(self, blocks: Blocks | None = None, grid: tuple[int, ...] | None = None) -> str:
+        """Say how many vectors there are, and which unknowns they load."""
+        shown = "; ".join(loads(v, blocks, grid) for v in self.localised().T[:SHOWN])
+        many = f"{self.dimension}{'' if self.complete else ' or more'} null vector"
+        return f"{many}{'' if many.startswith('1 n') else 's'}: {shown}"
+
+    def remedy(self) -> str:
+        """Say what would determine the unknowns that are free."""
+        localised = self.localised()
+        even = all(np.ptp(v[np.abs(v) > 1e-6]) <= 1e-6 for v in localised.T)
+        if even and np.count_nonzero(np.abs(localised[:, 0]) > 1e-6) > 1:
+            return FREE_CONSTANT
+        if self.dimension > 1:
+            return (
+                f"{self.dimension} movements are free: fix as many unknowns, or add the missing "
+                "term."
+            )
+        return "fix one of these unknowns, or add the term that determines it."
 
     def localised(self) -> Array:
         """Return the right vectors combined so that each loads few unknowns, largest load 1.
@@ -79,17 +106,19 @@ def null_space(operator: Operator, *, most: int = 8) -> NullSpace:
     if size == 0:
         unit = np.eye(n, min(most, n))
         return NullSpace(unit, unit, np.zeros(unit.shape[1]), n <= most, "the matrix is zero")
-    scaled = sparse.csr_array(
-        sparse.diags_array(1.0 / rows) @ operator.entries @ sparse.diags_array(1.0 / columns)
-    )
+    scaled = operator.entries.copy()
+    scaled.data /= np.repeat(rows, np.diff(scaled.indptr))
+    scaled.data /= columns[scaled.indices]
+    scaled.data /= size  # 1 from here on
     try:
-        method, how = _factor(scaled, size)
-    except SparseImplicitError as error:
-        return NullSpace(none, none, np.zeros(0), False, f"no factorization: {error.what}")
-    right, sizes = _smallest(scaled, method, min(most, n), size, transposed=False)
-    left = right
-    if not operator.structure.symmetric:
-        left, _ = _smallest(scaled, method, min(most, n), size, transposed=True)
+        method, how = _factor(scaled)
+        right, sizes = _smallest(scaled, method, min(most, n), transposed=False)
+        left = right
+        if not operator.structure.symmetric:
+            left, _ = _smallest(scaled, method, min(most, n), transposed=True)
+    except (SparseImplicitError, np.linalg.LinAlgError) as error:
+        told = f"no factorization: {getattr(error, 'what', error)}"
+        return NullSpace(none, none, np.zeros(0), False, told)
     count = int(min((sizes <= TOLERANCE).sum(), left.shape[1]))
     return NullSpace(
         _orthonormal(right[:, :count] / columns[:, None]),
@@ -101,8 +130,8 @@ def null_space(operator: Operator, *, most: int = 8) -> NullSpace:
     )
 
 
-def _factor(scaled: sparse.csr_array, size: float) -> tuple[PreparedMethod, str]:
-    shifted = sparse.csr_array(scaled + SHIFT * size * sparse.eye_array(scaled.shape[0]))
+def _factor(scaled: sparse.csr_array) -> tuple[PreparedMethod, str]:
+    shifted = sparse.csr_array(scaled + SHIFT * sparse.eye_array(scaled.shape[0]))
     solver = Pardiso() if available("pypardiso") else SuperLU()
     # General, also where it is symmetric: the pivots of L U are the more trustworthy.
     method = solver._prepare(Operator(shifted, Structure.GENERAL), None)
@@ -110,9 +139,9 @@ def _factor(scaled: sparse.csr_array, size: float) -> tuple[PreparedMethod, str]
 
 
 def _smallest(
-    scaled: sparse.csr_array, method: PreparedMethod, count: int, size: float, *, transposed: bool
+    scaled: sparse.csr_array, method: PreparedMethod, count: int, *, transposed: bool
 ) -> tuple[Array, Array]:
-    """Return the ``count`` smallest singular vectors, sorted, with their singular values / size."""
+    """Return the ``count`` smallest singular vectors, sorted, with their singular values."""
     there, back = method._solve, method._solve_adjoint
     matrix = scaled
     if transposed:
@@ -123,7 +152,7 @@ def _smallest(
         v = _orthonormal(there(_orthonormal(back(v, loose).value), loose).value)
     _, values, turn = np.linalg.svd(matrix @ v, full_matrices=False)
     order = np.argsort(values)
-    return v @ turn.T[:, order], values[order] / size
+    return v @ turn.T[:, order], values[order]
 
 
 def _orthonormal(v: Array) -> Array:

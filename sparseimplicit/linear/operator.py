@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import enum
-import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
@@ -13,33 +11,37 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
-from ..errors import NonFinite, ShapeError, StructureError
+from ..errors import ShapeError, StructureError
 from ..kernels import csr
-from ..kernels.vectors import dots, finite
-from .indices import check_indices
+from .entries import (
+    SYMMETRY_TOLERANCE,
+    Structure,
+    canonical,
+    check_structure,
+    csr_from_parts,
+    refuse_complex,
+    structure_of,
+)
+from .grids import checked_grid
 from .matrix_free import MatrixFree
+from .norms import column_norms, norm
 from .products import product
+from .scaling import equilibrated
+
+__all__ = [
+    "SYMMETRY_TOLERANCE",
+    "Array",
+    "Operator",
+    "Structure",
+    "canonical",
+    "check_structure",
+    "column_norms",
+    "csr_from_parts",
+    "norm",
+    "refuse_complex",
+]
 
 Array = NDArray[np.float64]
-
-# |a_ij − a_ji| may differ by this much of the smaller of the two rows' largest entries: the
-# rounding of a sum of some hundred terms, assembled in two orders.
-SYMMETRY_TOLERANCE: Final = 1e-13
-SAFE: Final = 1e-200  # a sum of squares from here to its inverse has lost nothing that counts
-EQUILIBRATIONS: Final = 8  # each halves the decades that rows span; 300 decades come down to 1
-
-
-class Structure(enum.Enum):
-    """What is known of a square matrix by the one who made it."""
-
-    GENERAL = "general"
-    SYMMETRIC = "symmetric"
-    POSITIVE_DEFINITE = "positive definite"
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether the structure includes A = Aᵀ."""
-        return self is not Structure.GENERAL
 
 
 class Operator:
@@ -100,10 +102,10 @@ class Operator:
         if grid is None and isinstance(matrix, MatrixFree):
             grid = matrix.grid
         self.n = int(matrix.shape[0])
-        self.grid = None if grid is None else _checked_grid(grid, self.n)
+        self.grid = None if grid is None else checked_grid(grid, self.n)
         self.entries = None if isinstance(matrix, LinearOperator) else canonical(matrix, structure)
         self.source = matrix if self.entries is None else self.entries
-        self.structure = _structure(
+        self.structure = structure_of(
             self.entries, structure, symmetric=isinstance(self.source, MatrixFree)
         )
         self._precondition_from: Any = (
@@ -192,25 +194,8 @@ class Operator:
         return float(np.linalg.norm(self.apply(z)) / np.linalg.norm(z))
 
     def equilibration(self) -> tuple[Array, Array, float]:
-        """Return r, c and ‖Ã‖ of Ã = diag(r)⁻¹ A diag(c)⁻¹, with rows and columns of like size.
-
-        Repeated division by the roots of the largest |entries|, until these span less than four
-        decades: none is needed for most matrices. ‖·‖ is the largest row sum. Source: Ruiz 2001.
-        """
-        entries = self._assembled()
-        parts = entries.indptr, entries.indices, entries.data
-        rows, columns = np.ones(self.n), np.ones(self.n)
-        largest, total = csr.row_sizes(entries.indptr, entries.data)
-        across = largest
-        if not self.structure.symmetric:
-            across = csr.scaled_sizes(*parts, rows, columns)[2]
-        for _ in range(EQUILIBRATIONS):
-            r, c = _positive(largest), _positive(across)
-            if max(_decades(r), _decades(c)) < 4.0:
-                break
-            rows, columns = rows * np.sqrt(r), columns * np.sqrt(c)
-            largest, total, across = csr.scaled_sizes(*parts, rows, columns)
-        return rows, columns, float(total.max(initial=0.0))
+        """Return r, c and ‖Ã‖ of Ã = diag(r)⁻¹ A diag(c)⁻¹; see `scaling.equilibrated`."""
+        return equilibrated(self._assembled(), symmetric=self.structure.symmetric)
 
     def _assembled(self) -> sparse.csr_array:
         if self.entries is None:
@@ -241,140 +226,6 @@ def _multiplied(matrix: MatrixFree, v: Array, out: Array) -> Array:
         for column in range(v.shape[1]):
             out[:, column] = matrix.matvec(v[:, column])
     return out
-
-
-def _decades(sizes: Array) -> float:
-    return float(np.log10(sizes.max(initial=1.0)) - np.log10(sizes.min(initial=np.inf)))
-
-
-def _positive(sizes: Array) -> Array:
-    return np.where(sizes > 0, sizes, 1.0)
-
-
-def column_norms(b: Array) -> Array:
-    """Return the Euclidean norms of the columns; entries of 1e±200 neither overflow nor vanish."""
-    b = np.ascontiguousarray(b, dtype=np.float64)
-    squares = dots(b, b)
-    if ((squares > SAFE) & (squares < 1.0 / SAFE)).all():
-        return np.asarray(np.sqrt(squares))
-    largest = np.max(np.abs(b), axis=0, initial=0.0)
-    unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
-    return np.asarray(np.linalg.norm(b / unit, axis=0) * unit)
-
-
-def norm(v: Array) -> float:
-    """Return the Euclidean norm of a vector; see `column_norms`."""
-    return float(column_norms(v[:, None])[0])
-
-
-def csr_from_parts(
-    values: Array, indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, int]
-) -> sparse.csr_array:
-    """Return a CSR matrix that holds just these arrays, sorted and without duplicates.
-
-    scipy's constructor reads all indices to check them and narrows int64 to int32; for arrays made
-    by our own kernels that costs more than filling them.
-    """
-    matrix = sparse.csr_array(shape)
-    matrix.data, matrix.indices, matrix.indptr = values, indices, indptr
-    matrix.has_canonical_format = True
-    return matrix
-
-
-def refuse_complex(matrix: Any, name: str, where: str) -> None:
-    """Refuse what holds complex numbers, or says so of its products."""
-    if np.iscomplexobj(matrix) or getattr(getattr(matrix, "dtype", None), "kind", "") == "c":
-        raise StructureError(
-            f"{name} is complex; systems here are real.",
-            where=where,
-            fix="split real and imaginary part: [[Re, −Im], [Im, Re]].",
-        )
-
-
-def canonical(matrix: Any, structure: Structure | None) -> sparse.csr_array:
-    """Return finite, real entries as CSR in float64 with sorted, unique indices; never in place."""
-    refuse_complex(matrix, "the matrix", "Operator")
-    check_indices(matrix, "Operator")
-    if structure is not None and structure.symmetric and getattr(matrix, "format", "") == "csc":
-        matrix = matrix.T  # of a symmetric matrix, the same; shares the arrays
-    try:
-        entries = sparse.csr_array(matrix, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise StructureError(
-            f"the matrix cannot be read as real numbers ({error}).",
-            where="Operator",
-            fix="give a sparse or dense array of numbers, or a LinearOperator.",
-        ) from error
-    if not entries.has_canonical_format:
-        if np.shares_memory(entries.data, getattr(matrix, "data", entries.data)):
-            entries = entries.copy()
-        entries.sum_duplicates()
-    if not finite(entries.data):
-        fine = np.isfinite(entries.data)
-        place = int(np.argmin(fine))
-        row = int(np.searchsorted(entries.indptr, place, side="right")) - 1
-        raise NonFinite(
-            f"the matrix holds {entries.data[place]} at row {row}, column "
-            f"{entries.indices[place]}; {int((~fine).sum())} of {entries.nnz} entries are not "
-            "finite.",
-            where="Operator",
-            fix="check the state at which it was assembled, and divisions or roots near 0.",
-        )
-    return entries
-
-
-def _structure(
-    entries: sparse.csr_array | None, declared: Structure | None, *, symmetric: bool
-) -> Structure:
-    if entries is None:
-        by_construction = Structure.SYMMETRIC if symmetric else Structure.GENERAL
-        return by_construction if declared is None else declared
-    if declared is Structure.GENERAL:
-        return declared
-    row, column = csr.first_asymmetry(
-        entries.indptr, entries.indices, entries.data, SYMMETRY_TOLERANCE
-    )
-    if row < 0:
-        return Structure.SYMMETRIC if declared is None else declared
-    if declared is None:
-        return Structure.GENERAL
-    a, b = entries[int(row), int(column)], entries[int(column), int(row)]
-    raise StructureError(
-        f"the matrix is declared {declared.value} and is not symmetric: entry ({row}, {column}) "
-        f"is {a:.16g}, entry ({column}, {row}) is {b:.16g}.",
-        where="Operator",
-        fix="give both triangles; or symmetrise with (A + A.T)/2 if this is rounding; or declare "
-        "Structure.GENERAL.",
-    )
-
-
-def check_structure(structure: Any, where: str) -> None:
-    """Refuse what is no Structure, as its name is."""
-    if structure is not None and not isinstance(structure, Structure):
-        raise StructureError(
-            f"a structure is a member of Structure, got {structure!r}.",
-            where=where,
-            fix=f"give one of {', '.join(map(str, Structure))}, from sparseimplicit.",
-        )
-
-
-def _checked_grid(grid: Any, n: int) -> tuple[int, ...]:
-    """Return a grid of one to three axes with n points as a tuple."""
-    told = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
-    counts = all(isinstance(size, int | np.integer) and size >= 0 for size in told)
-    if not (1 <= len(told) <= 3 and counts):
-        raise ShapeError(
-            f"a grid is told by one to three integers, got {grid!r}.",
-            where="Operator",
-            fix=f"give ({n},), (ny, nx) or (nz, ny, nx), with row-major points as the unknowns.",
-        )
-    if math.prod(told) != n:
-        raise ShapeError(
-            f"the grid {told} has {math.prod(told)} points, the matrix {n} unknowns.",
-            where="Operator",
-            fix="give the grid whose row-major points are the unknowns.",
-        )
-    return tuple(int(size) for size in told)
 
 
 def _check_square(matrix: Any) -> None:

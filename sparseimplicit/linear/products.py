@@ -32,7 +32,7 @@ def product(given: LinearOperator, v: Array, name: str, *, transposed: bool = Fa
     except (SparseImplicitError, MemoryError):
         raise
     except Exception as error:
-        if transposed and isinstance(error, NotImplementedError | TypeError):
+        if transposed and _is_missing(given, error):
             raise StructureError(
                 f"products with the transpose are needed, and the LinearOperator {name} has none.",
                 where=where,
@@ -65,3 +65,18 @@ def product(given: LinearOperator, v: Array, name: str, *, transposed: bool = Fa
             fix="look into the callable: a division, root or logarithm near 0.",
         )
     return result
+
+
+def _is_missing(given: LinearOperator, error: Exception) -> bool:
+    """Tell whether there is no transpose, or one that failed.
+
+    Of several columns scipy says it by the TypeError of calling None, as a wrong callable may.
+    """
+    if isinstance(error, TypeError):
+        try:
+            given.rmatvec(np.zeros(given.shape[0]))
+        except NotImplementedError:
+            return True
+        except Exception:  # noqa: BLE001 - the user's own, and told as such
+            return False
+    return isinstance(error, NotImplementedError)

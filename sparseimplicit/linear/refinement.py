@@ -16,9 +16,11 @@ from .method import Attempt, PreparedMethod
 from .operator import Array, Operator, column_norms, norm
 from .reports import Reason
 
-# Of the equilibrated matrix, ‖A‖ ‖A⁻¹z‖ √n / ‖z‖ for a random z above this proves it singular to
-# working precision: a condition number above 1e14 leaves no digit that one would call a gradient.
+# Of the equilibrated matrix, ‖A‖ ‖x‖ √n / ‖A x‖ for the answer x to a random right-hand side, above
+# this, proves it singular to working precision: a condition number above 1e14 leaves no digit that
+# one would call a gradient.
 SINGULAR_GROWTH: Final = 1e14
+ROUNDING: Final = float(np.finfo(float).eps)
 MAX_REFINEMENTS: Final = 10
 
 
@@ -38,10 +40,11 @@ class Probed:
     def attempt(self, b: Array, rtol: Array, *, transposed: bool) -> Attempt:
         """Run a direct method, and its first time one random column to measure ‖A⁻¹‖.
 
-        ‖Ã‖ ‖Ã⁻¹z‖ / ‖z‖ is a lower bound of the condition number of the equilibrated Ã, which
-        units do not change. It costs one column with the first solve, and unmasks a singular matrix
-        that a factorization with a pivot of rounding size let pass: its residual can be small
-        while the answer is arbitrary along the null vector.
+        With x what the method answers to it, ‖Ã‖ ‖x‖ / ‖Ã x‖ is a lower bound of the condition
+        number of the equilibrated Ã, however good the answer, and units do not change it. It costs
+        one column with the first solve, and unmasks a singular matrix that a factorization with a
+        pivot of rounding size let pass: its residual can be small while the answer is arbitrary
+        along the null vector.
         """
         if self.condition is not None or not self.method.direct:
             return self._timed(b, rtol, transposed)
@@ -49,39 +52,52 @@ class Probed:
         if transposed:
             rows, columns = columns, rows
         probe = rows * np.random.default_rng(0).standard_normal(self.operator.n)
-        length = norm(probe)
+        probe /= norm(probe)
         # Two solves: PARDISO takes three times as long for two columns in one as for one.
         attempt = self._timed(b, rtol, transposed)
-        probed = self._timed((probe / length)[:, None], np.ones(1), transposed).value
-        root = np.sqrt(self.operator.n)
-        growth = size * norm(columns * probed[:, 0]) * (length / root)
-        self.condition = growth
-        if not growth * root <= SINGULAR_GROWTH or (
-            self.method.perturbed and not self._refinable(probe / length, transposed)
-        ):
-            raise SingularSystem(
-                "the matrix is singular to working precision: its condition number, rows and "
-                f"columns brought to size 1, is at least {growth:.1e}.",
-                where=f"solver '{self.label}'",
-                fix="fix the gauge (a pinned unknown, a mean value), or add the missing term; "
-                "si.linear.diagnose(A) names the null vectors; on_singular='min_norm' takes the "
-                "solution without them.",
+        probed = self._timed(probe[:, None], np.ones(1), transposed).value[:, 0]
+        length = size * norm(columns * probed)
+        if not np.isfinite(length):
+            raise self._singular("a right-hand side of size 1 has no finite answer")
+        # Rounding hides what is smaller: no condition number above 1/ε is told.
+        image = self._product(probed, transposed) / rows
+        self.condition = length / max(norm(image), ROUNDING * length)
+        if not self.condition * np.sqrt(self.operator.n) <= SINGULAR_GROWTH:
+            raise self._singular(
+                "its condition number, rows and columns brought to like size, is at least "
+                f"{self.condition:.1e}"
+            )
+        if self.method.perturbed and not self._refinable(probe, transposed):
+            raise self._singular(
+                f"{self.method.perturbed} of its pivots vanished, and for a random right-hand side "
+                "no answer was found"
             )
         return attempt
+
+    def _singular(self, because: str) -> SingularSystem:
+        return SingularSystem(
+            f"the matrix is singular to working precision: {because}.",
+            where=f"solver '{self.label}'",
+            fix="fix the gauge (a pinned unknown, a mean value), or add the missing term; "
+            "si.linear.diagnose(A) names the null vectors; on_singular='min_norm' takes the "
+            "solution without them.",
+        )
 
     def _refinable(self, b: Array, transposed: bool) -> bool:
         """Whether a random right-hand side can be solved for, with the pivots as they were made.
 
         A singular matrix admits none: its residual keeps the part along the left null vector.
         """
-        product = self.operator.apply_transpose if transposed else self.operator.apply
         x = np.zeros_like(b)
         for _ in range(MAX_REFINEMENTS):
-            left = b - product(x)
+            left = b - self._product(x, transposed)
             if norm(left) < 1e-6 / np.sqrt(self.operator.n):
                 return True
             x += self._timed(left[:, None], np.ones(1), transposed).value[:, 0]
         return False
+
+    def _product(self, x: Array, transposed: bool) -> Array:
+        return self.operator.apply_transpose(x) if transposed else self.operator.apply(x)
 
     def _timed(self, b: Array, rtol: Array, transposed: bool) -> Attempt:
         started = time.perf_counter()

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from ..errors import NotPositiveDefinite, SingularSystem, StructureError
+from .causes import causes_told
 from .contract import PreparedSystem, Solver
 from .operator import Array, Operator, Structure
 from .preconditioners import Lagged
@@ -152,14 +154,9 @@ class Sequence:
             in_vain = spent
             self._wait, self._patience = self._patience, 2 * self._patience
             why = f"the old one was tried in vain for {spent:.2g} s"
-        return self._prepare_and_solve(
-            operator,
-            b,
-            rtol,
-            strict,
-            transpose,
-            Step("prepared", why, change, 0, 0.0, 0.0, in_vain),
-        )
+        step = Step("prepared", why, change, 0, 0.0, 0.0, in_vain)
+        with causes_told(operator) if strict else nullcontext():
+            return self._prepare_and_solve(operator, b, rtol, strict, transpose, step)
 
     def _prepare_and_solve(
         self,

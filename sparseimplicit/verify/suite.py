@@ -19,7 +19,7 @@ from ..errors import (
 )
 from ..linear import Operator, PreparedSystem, Solver, Structure
 from ..linear.operator import column_norms, norm
-from ..linear.stencil import stencil_of
+from ..linear.recognition import stencil_of
 from .zoo import Specimen, laplacian, zoo
 
 RTOL: Final = 1e-8

@@ -27,16 +27,28 @@ def test_sound(saved, capsys):
 def test_singular_with_a_right_hand_side(saved, tmp_path, capsys):
     np.save(tmp_path / "b.npy", np.ones(400))
     arguments = ["--rhs", str(tmp_path / "b.npy"), "--grid", "20x20", "--json"]
-    assert main(["doctor", saved(laplacian(20, 20)), *arguments]) == 1
+    assert main(["doctor", saved(laplacian(20, 20)), *arguments]) == 11
     record = json.loads(capsys.readouterr().out)
     assert record["null_dimension"] == 1
+    assert {finding["raises"] for finding in record["findings"]} >= {"SingularSystem"}
     assert any("no solution exists" in finding["what"] for finding in record["findings"])
 
 
 def test_not_what_was_declared(saved, capsys):
     a = sparse.csr_array(np.array([[1.0, 2.0], [0.0, 1.0]]))
-    assert main(["doctor", saved(a), "--structure", "symmetric"]) == 1
+    assert main(["doctor", saved(a), "--structure", "symmetric"]) == 2
     assert "only one triangle" in capsys.readouterr().out
+
+
+def test_not_positive_definite(saved):
+    a = saved(laplacian(8, 8, -1.0))
+    assert main(["doctor", a, "--structure", "positive-definite"]) == 11
+    assert main(["doctor", a]) == 0
+
+
+def test_not_finite(saved, capsys):
+    assert main(["doctor", saved(np.diag([1.0, np.nan, 2.0]))]) == 2
+    assert "nan at row 1" in capsys.readouterr().out
 
 
 def test_bad_input(saved, tmp_path, capsys):

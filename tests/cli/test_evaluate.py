@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +212,32 @@ def test_a_full_disk_keeps_what_is_done(folder, capsys, monkeypatch):
     monkeypatch.undo()
     assert run(folder) == 0
     assert capsys.readouterr().out.count("dB  kept") == 1
+
+
+SLEEPER = """
+import multiprocessing, time
+from concurrent.futures import ProcessPoolExecutor
+from sparseimplicit.imaging.evaluation import _end_with_parent
+if __name__ == "__main__":
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(1, spawn, initializer=_end_with_parent)
+    pool.submit(abs, 1).result()
+    pool.submit(time.sleep, 600)
+    print(*pool._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    script = tmp_path / "sleeper.py"
+    script.write_text(SLEEPER)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(300):
+        status = Path(f"/proc/{worker}/stat")
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("a process outlived the one that had started it by 30 s")

@@ -9,8 +9,8 @@ import numpy as np, sparseimplicit as si
 from sparseimplicit.cli.warmup import warmup
 from sparseimplicit.derivatives.programs.compiled import folder
 from sparseimplicit.imaging import squared_error, total_variation
-from sparseimplicit.kernels import csr, graph, grid_lines, incidence, vectors
-modules = (csr, graph, grid_lines, incidence, vectors)
+from sparseimplicit.kernels import csr, graph, grid_lines, grid_tasks, incidence, lifts, vectors
+modules = (csr, graph, grid_lines, grid_tasks, incidence, lifts, vectors)
 kernels = [k for m in modules for k in vars(m).values() if hasattr(k, "signatures")]
 warmup()
 def count():
@@ -25,6 +25,22 @@ for size in (330, 700):
         si.hypergradient(squared_error(f), solved, rtol=1e-2)
 print([after - b for after, b in zip(count(), before)])
 """
+OWN_TERMS = """
+f, edges = np.arange(12.0).reshape(4, 3), np.arange(240_000).reshape(-1, 2)
+root = lambda y, x, c: np.exp(x[0]) * np.sqrt((y[1] - y[0]) ** 2 + 0.1) * (1.0 + c[0] ** 2)
+windows = si.patches((9, 9), (2, 2))
+below, response = si.stencil((4, 3), [(0, 0), (1, 0)]), lambda r, x, c: np.sqrt(r[0] ** 2 + 1.0)
+for term, n in (
+    (si.term(root, y=below, x=np.arange(12)[:, None], c=f.ravel()), 12),
+    (si.term(root, y=edges, x=edges[:, :1], c=np.ones(len(edges))), edges.size),
+    (si.term(response, y=windows.indices(), lift=np.ones((1, 4))), 81),
+):
+    problem = si.Energy(term, n_y=n, n_x=n)
+    x, y = np.zeros(n), np.ones(n)
+    problem.objective(x, y), problem.gradient(x, y), problem.hessian(x, y)
+    problem.cross_product(x, y, y), problem.cross_adjoint(x, y, y)
+print(count()[0] - before[0])
+"""
 
 
 def test_warmup_says_how_long_it_took(capsys):
@@ -36,6 +52,6 @@ def test_warmup_says_how_long_it_took(capsys):
 def test_the_warm_up_compiles_what_a_denoising_run_launches(tmp_path):
     """No kernel may be compiled during a run that follows a warm-up: counted, not timed."""
     done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", CODE + OWN_TERMS], capture_output=True, text=True, cwd=tmp_path
     )
-    assert done.stdout.splitlines()[-1:] == ["[0, 0]"], done.stdout + done.stderr
+    assert done.stdout.splitlines()[-2:] == ["[0, 0]", "0"], done.stdout + done.stderr

@@ -218,6 +218,23 @@ def test_secants_majorise_and_half_of_them_are_definite(border):
         assert problem.objective(x, u + s) <= value + s @ slope + 0.5 * s @ whole @ s
 
 
+@pytest.mark.parametrize(
+    "potential", [lambda r: (r**2 - 1) ** 2, lambda r: 20 * np.log1p((r - 1) ** 2)]
+)
+def test_no_secant_lessens_a_curvature_and_states_are_found_as_without(potential):
+    """A double well and a shifted one: not concave in r², not even."""
+    y = terms.patches((8, 8), (3, 3), border="symmetric")
+    filters = np.random.default_rng(0).standard_normal((3, 9))
+    wells = [terms.term(lambda r, x, c: potential(r[0]), y=y, lift=f[None]) for f in filters]
+    problem = terms.Energy([data(64), *wells], n_y=64, assembled=False)
+    start = 3.0 * np.random.default_rng(1).standard_normal(64)
+    h, m = problem.hessian([], start), problem.majorant([], start, 0.5)
+    assert (m.weights >= h.weights).all()
+    solved = ImplicitFunction(problem, "cg+spectral").solve([], start)
+    assert solved.report.converged
+    assert solved.report.majorized_steps > 0
+
+
 def test_curvatures_of_convex_terms_are_kept_and_no_response_is_no_division_by_zero():
     y = terms.patches((7, 8), (3, 3), border="symmetric")
     smooth = terms.term(lambda r, x, c: np.sqrt(1 + r[0] ** 2), y=y, lift=np.ones((1, 9)))

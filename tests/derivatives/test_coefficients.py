@@ -78,6 +78,20 @@ def test_axes_of_few_points(shape, border):
     np.testing.assert_allclose(found.assemble().toarray(), exact, rtol=0, atol=1e-13 * scale)
 
 
+@pytest.mark.parametrize("border", ["nearest", "periodic", "symmetric"])
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (1, 1), (1, 4, 5), (4, 1, 5)])
+def test_axes_of_one_point_lead_nowhere(shape, border):
+    """A step along such an axis ends where it began, at any border."""
+    zero = (0,) * len(shape)
+    steps = [tuple(int(a == axis) for a in range(len(shape))) for axis in range(len(shape))]
+    phi = lambda y, x, c: np.exp(x[0]) * np.sqrt(np.sum((y[1:] - y[0]) ** 2) + 0.3) + y[0] ** 2
+    assembled, bare = both(shape, [zero, *steps], phi, border)
+    x, y = np.array([0.7]), np.random.default_rng(5).standard_normal(assembled.n_y)
+    exact = assembled.hessian(x, y).toarray()
+    np.testing.assert_allclose(bare.hessian(x, y) @ np.eye(y.size), exact, atol=1e-14)
+    assert bare.check(x, y).passed
+
+
 def test_the_same_bits_for_any_number_of_threads():
     f = np.random.default_rng(0).uniform(0, 255, (330, 310))
     problem = total_variation(f, assembled=False)

@@ -147,16 +147,26 @@ def test_transfers_and_galerkin_products(kind, form):
             np.testing.assert_allclose(galerkin, p.T @ (matrix @ p), atol=1e-12)
 
 
-# Rows are taken 16 points at a time: shorter ones, with a rest, and many.
-BORDERED = [(1, 40, 45), (1, 5, 80), (4, 6, 39), (1, 1, 300), (9, 8, 7), (3, 36, 36)]
+# Rows are taken 16 points at a time: shorter ones, with a rest, whole ones, and many.
+BORDERED = [
+    (1, 40, 45),
+    (1, 5, 80),
+    (4, 6, 39),
+    (1, 1, 300),
+    (9, 8, 7),
+    (3, 36, 36),
+    (3, 6, 64),
+    (3, 5, 63),
+]
 
 
 @pytest.mark.parametrize("limit", [1, 10**9], ids=["parallel", "serial"])
 @pytest.mark.parametrize("near", [True, False], ids=["27 points", "7 points"])
 @pytest.mark.parametrize("shape", BORDERED, ids=str)
 def test_with_borders_vectors_do_the_same(monkeypatch, shape, near, limit):
-    for module in (bordered, bordered_setup, bordered_transfers):
+    for module in (bordered, bordered_transfers):
         monkeypatch.setattr(module, "PARALLEL_ROWS", limit)
+    monkeypatch.setattr(bordered_setup, "PARALLEL_POINTS", limit)
     c, offsets, matrix = problem(shape, (False,) * 3, near)
     size, rng = np.array(shape), np.random.default_rng(3)
     x, b, out = rng.standard_normal((3, matrix.shape[0]))

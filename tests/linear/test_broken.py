@@ -119,6 +119,7 @@ def test_a_budget_too_small(monkeypatch):
     with pytest.raises(MemoryBudgetExceeded, match="no solver fits") as caught:
         si.linear.choose(laplacian(25, 25, 1.0), memory=10_000)
     assert "cg+jacobi" in str(caught.value)
+    assert "into 9.8 KiB" in str(caught.value)
     monkeypatch.setattr("sparseimplicit.linear.dispatch.available_bytes", lambda: 10_000)
     with pytest.raises(MemoryBudgetExceeded):
         si.vjp(laplacian(25, 25, 1.0), sparse.eye_array(625, format="csr"), B)

@@ -64,7 +64,7 @@ def test_the_table_lists_every_candidate():
 
 
 def test_nothing_fits_is_said_before_any_work():
-    with pytest.raises(MemoryBudgetExceeded, match="MiB"):
+    with pytest.raises(MemoryBudgetExceeded, match="into 1000 B"):
         choose(laplacian(50, 50, 1.0), memory=1000)
 
 

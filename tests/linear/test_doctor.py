@@ -89,7 +89,7 @@ def test_components_come_out_one_by_one():
     ("vector", "options", "words"),
     [
         ([1, 1, 1, 1], {}, "constant over all 4 unknowns"),
-        ([1, 2, 1, 1], {}, "spread over all 4 unknowns"),
+        ([1, 2, 1, 1], {}, "spread over all 4 unknowns, most 1, 0, 2"),
         ([0, 3, 0, -1], {}, "unknowns 1, 3"),
         ([0, 0, 5, 0], {"grid": (2, 2)}, "unknown (1, 0)"),
         ([0, 0, 5, 0], {"blocks": {"u": slice(0, 2), "p": (2, 4)}}, "unknown 2, in 'p'"),
@@ -153,7 +153,7 @@ def test_a_nearly_singular_matrix_is_warned_of():
     diagnosis = diagnose(laplacian(20, 20, 3e-10))
     assert "nearly singular" in whats(diagnosis, "warning")
     assert "no error was found" in str(diagnosis)
-    assert 1e9 < diagnosis.condition <= 8.0 / 3e-10
+    assert 1e9 < diagnosis.condition < 8.001 / 3e-10
 
 
 def test_nothing_is_called_sound_that_was_not_examined():

@@ -10,7 +10,7 @@ import pytest
 
 from sparseimplicit.errors import ConfigError
 from sparseimplicit.linear import choose, memory
-from sparseimplicit.linear.memory import parsed_bytes
+from sparseimplicit.linear.memory import parsed_bytes, told_bytes
 
 
 @pytest.fixture
@@ -107,3 +107,19 @@ def test_amounts_of_memory():
 def test_what_is_no_amount_of_memory_is_refused(amount):
     with pytest.raises(ConfigError, match="no amount"):
         choose(np.eye(3), memory=amount)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (-1000, "0 B"),
+        (0, "0 B"),
+        (1000, "1000 B"),
+        (10_000, "9.8 KiB"),
+        (3 * 2**19, "1.5 MiB"),
+        (16 * 2**30, "16 GiB"),
+        (2**60, "1048576 TiB"),
+    ],
+)
+def test_bytes_are_told_in_a_unit_that_suits_them(count, words):
+    assert told_bytes(count) == words

@@ -13,7 +13,7 @@ from sparseimplicit.imaging import total_variation
 from sparseimplicit.linear import Multigrid, Operator, StencilOperator, Structure, choose
 from sparseimplicit.linear import hierarchy as hierarchies
 from sparseimplicit.linear.rates import Rates
-from sparseimplicit.linear.stencil import stencil_of
+from sparseimplicit.linear.recognition import stencil_of
 from sparseimplicit.verify.zoo import laplacian
 from tests.kernels.test_grid import GRIDS, problem
 from tests.reference.grid import assembled
@@ -154,7 +154,8 @@ def test_half_precision_of_the_hierarchy_costs_no_digit():
 
 
 def test_a_lean_hierarchy_holds_less_and_answers_the_same(monkeypatch):
-    monkeypatch.setattr("sparseimplicit.linear.levels.PARALLEL_ROWS", 100)
+    for module in ("levels", "smoothers"):
+        monkeypatch.setattr(f"sparseimplicit.linear.{module}.PARALLEL_ROWS", 100)
     # Lines along x, in ten groups of blocks.
     stencil = diffusion((1, 1200, 60), 2.0, (1.0, 1.0, 3.0))
     b = np.random.default_rng(0).standard_normal(1200 * 60)

@@ -103,8 +103,19 @@ def test_a_structure_told_by_its_name_is_refused():
 
 def test_a_linear_operator_without_transpose_says_what_is_missing():
     operator = Operator(LinearOperator((3, 3), matvec=lambda v: v, dtype=float))
-    with pytest.raises(StructureError, match="rmatvec"):
-        operator.apply_transpose(np.ones(3))
+    for v in (np.ones(3), np.ones((3, 2))):
+        with pytest.raises(StructureError, match="rmatvec"):
+            operator.apply_transpose(v)
+
+
+@pytest.mark.parametrize("rmatvec", [lambda v: v + "1", lambda: 1, lambda v: v * len(3)])
+def test_a_transpose_that_fails_is_not_told_to_be_missing(rmatvec):
+    given = LinearOperator((3, 3), matvec=lambda v: v, rmatvec=rmatvec, dtype=float)
+    for v in (np.ones(3), np.ones((3, 2))):
+        with pytest.raises(SparseImplicitError, match="given failed: ") as caught:
+            Operator(given).apply_transpose(v)
+        assert not isinstance(caught.value, StructureError)
+        assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_products_with_the_transpose():

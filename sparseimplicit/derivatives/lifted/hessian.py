@@ -34,7 +34,8 @@ class FilterHessian:
     Where φ″ of a response is negative anywhere, a share of all its curvatures may be given to the
     secants φ′(r)/r: with these alone the operator is the Hessian of a quadratic that lies above the
     energy and touches it, for every even φ that is concave in r². With half of them curvatures are
-    no longer negative, for log(1 + r²) and Student's t.
+    no longer negative, for log(1 + r²) and Student's t. Of any other φ a secant may lie below the
+    curvature; there the curvature stays.
 
     Source: half-quadratic regularisation, Geman and Reynolds 1992; Nikolova and Ng 2005.
 
@@ -129,7 +130,7 @@ class FilterHessian:
             if own.min() < 0.0:
                 r, slope = given["r"][k, : own.size], slopes[k, : own.size]
                 secant = np.divide(slope, r, out=own.copy(), where=r != 0.0)
-                own += share * (secant - own)
+                own += share * np.maximum(secant - own, 0.0)
 
 
 def _refuse(term: BoundTerm, what: str, fix: str) -> NoReturn:

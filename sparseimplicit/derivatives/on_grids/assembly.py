@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,34 +12,15 @@ from numpy.typing import NDArray
 
 from ...kernels import incidence
 from ..programs.contract import MatrixProgram, matrix_program
-from ..programs.lists import ListKernel, blocks_of, frozen
 from ..programs.source import Program
 from ..stated.bound import BoundTerm
+from .border import BorderKernel, Rest
 from .fill import GridKernel
-from .found import GridTerm, grid_terms
+from .found import grid_terms
 from .pattern import GridPattern, Pair, grid_pattern
 from .source import Piece
 
 Array = NDArray[np.float64]
-
-
-class Rest:
-    """The elements of a grid term that reach beyond the border: a short list."""
-
-    def __init__(self, grid: GridTerm) -> None:
-        term = grid.term
-        self.count = int(grid.rest.size)
-        self.yi = grid.rest_indices
-        self.xi = None if term.xi is None else np.ascontiguousarray(term.xi[grid.rest])
-        self.c = None if term.c is None else np.ascontiguousarray(term.c[grid.rest])
-
-    def kernel(self, program: Program, rows: NDArray[Any] | None, size: int) -> ListKernel:
-        """Return a program of the term, compiled for this list."""
-        return ListKernel(program, blocks_of(self.count, rows, size))
-
-    def own(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a term's arrays with those of the elements cut down to these."""
-        return {**arrays, "yi": self.yi, "xi": self.xi, "c": self.c}
 
 
 class GridTerms:
@@ -58,28 +40,35 @@ class GridTerms:
             self._rests[number] = Rest(self.found[number])
         return self._rests[number]
 
-    def sums(self, make: Callable[[BoundTerm], Program]) -> tuple[GridKernel, list[int]] | None:
-        """Return a kernel of sums over the boxes of all terms, and how many each term has."""
+    def borders(
+        self, kernel: GridKernel, to: Callable[[Rest], NDArray[Any] | None]
+    ) -> dict[int, BorderKernel]:
+        """Return what runs the elements at the border of a kernel's terms, by term."""
+        found = {}
+        for n, piece in enumerate(kernel.pieces):
+            if piece.grid.rest.size:
+                rest = self.rest(piece.grid.number)
+                found[piece.grid.number] = BorderKernel(kernel, n, rest, to(rest))
+        return found
+
+    def sums(self, make: Callable[[BoundTerm], Program]) -> GridSums | None:
+        """Return what sums over all elements of the terms that have sums."""
         pieces = [Piece(g, _sums_of(make(g.term)), ()) for g in self.found.values()]
         pieces = [p for p in pieces if p.program.sums]
         if not pieces:
             return None
-        counts = [len(p.program.sums) for p in pieces]
-        return GridKernel(self.shape, pieces, []), counts
+        kernel = GridKernel(self.shape, pieces, [])
+        return GridSums(kernel, self.borders(kernel, lambda rest: None))
 
-    def vector(self, make: Callable[[BoundTerm], Program], by: str) -> GridKernel | None:
-        """Return a kernel that writes the stores of all terms to a vector; None if it cannot.
+    def vector(self, make: Callable[[BoundTerm], Program], by: str) -> GridVector | None:
+        """Return what writes the stores of all terms to a vector; None if it cannot.
 
-        by : "y", "x" for parameters by index, or "p" for images of their own, one a store.
+        by : "y", or "x" for parameters by index.
         """
-        pieces: list[Piece] = []
-        bases: set[int] = set()
+        pieces, bases = [], set()
         for grid in self.found.values():
             program = make(grid.term)
             points = grid.points if by == "y" else grid.x_points
-            if by == "p":
-                fresh = range(len(bases), len(bases) + len(program.stores))
-                points = tuple((n * self.pixels, grid.zero) for n in fresh)
             if len(points) != len(program.stores) or any(p is None for p in points):
                 return None
             targets = tuple((p[0], p[1], 0) for p in points if p is not None)
@@ -90,7 +79,26 @@ class GridTerms:
         ordered = sorted(bases)
         if not pieces or any(b - a < self.pixels for a, b in pairwise(ordered)):
             return None
-        return GridKernel(self.shape, pieces, ordered)
+        kernel = GridKernel(self.shape, pieces, ordered)
+        to: Callable[[Rest], Any] = lambda rest: rest.yi if by == "y" else rest.xi  # noqa: E731
+        return GridVector(kernel, self.borders(kernel, to))
+
+    def duals(self, programs: Mapping[int, Program], before: Mapping[int, int]) -> GridVector:
+        """Return what writes the stores of terms to images of their own, ``before`` others."""
+        pieces = []
+        for n, first in before.items():
+            images = range(first, first + len(programs[n].stores))
+            targets = tuple((m * self.pixels, self.found[n].zero, 0) for m in images)
+            pieces.append(Piece(self.found[n], programs[n], targets, first))
+        count = sum(len(p.targets) for p in pieces)
+        kernel = GridKernel(self.shape, pieces, [m * self.pixels for m in range(count)])
+        borders = {}
+        for m, piece in enumerate(pieces):
+            if piece.grid.rest.size:
+                rest = self.rest(piece.grid.number)
+                to = rest.images(piece.duals, len(piece.targets))
+                borders[piece.grid.number] = BorderKernel(kernel, m, rest, to)
+        return GridVector(kernel, borders)
 
     def matrix(self, columns: str) -> GridMatrix | None:
         """Return the pattern and the kernel of a matrix with rows y; None unless all fit."""
@@ -108,20 +116,56 @@ class GridTerms:
         return GridMatrix.made(self, made, ends, bases, columns)
 
 
+@dataclass(frozen=True, eq=False)
+class GridSums:
+    """Sums over grid terms, whole elements and those at the border, by term."""
+
+    kernel: GridKernel
+    borders: dict[int, BorderKernel]
+
+    def run(self, x: Array, y: Array, seeds: Mapping[str, Array]) -> dict[int, Array]:
+        """Return the sums of each term."""
+        totals = self.kernel.totals(x, y, seeds)
+        counts = [len(p.program.sums) for p in self.kernel.pieces]
+        parts = np.split(totals, np.cumsum(counts)[:-1])
+        numbers = [p.grid.number for p in self.kernel.pieces]
+        found = dict(zip(numbers, parts, strict=True))
+        for t, border in self.borders.items():
+            found[t] = found[t] + border.run(x, y, seeds, np.empty(0))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class GridVector:
+    """Stores of grid terms to a vector."""
+
+    kernel: GridKernel
+    borders: dict[int, BorderKernel]
+
+    def replaced(self, programs: Mapping[int, Program], before: Mapping[int, int]) -> GridVector:
+        """Return the same of other programs with as many stores; ``before``: images of duals."""
+        old = self.kernel
+        pieces = [
+            replace(p, program=programs[p.grid.number], duals=before.get(p.grid.number, 0))
+            for p in old.pieces
+        ]
+        kernel = GridKernel(old.shape, pieces, old.rows)
+        borders = {t: BorderKernel(kernel, b.number, b.rest, b.to) for t, b in self.borders.items()}
+        return GridVector(kernel, borders)
+
+    def run(self, x: Array, y: Array, seeds: Mapping[str, Array], out: Array) -> None:
+        """Write what the terms owe to their rows."""
+        self.kernel.run(x, y, seeds, out)
+        for border in self.borders.values():
+            border.run(x, y, seeds, out)
+
+
+@dataclass(frozen=True, eq=False)
 class GridMatrix:
-    """A matrix of grid terms: its pattern, its kernel, and the lists at the border."""
+    """A matrix of grid terms: its pattern, and what fills it."""
 
-    def __init__(
-        self, pattern: GridPattern, kernel: GridKernel, rests: list[tuple[int, ListKernel, Any]]
-    ) -> None:
-        self.pattern, self.kernel, self.rests = pattern, kernel, rests
-
-    def replaced(self, programs: Mapping[int, Program]) -> GridMatrix:
-        """Return the matrix of other programs with the same entries, on the same pattern."""
-        pieces = [Piece(p.grid, programs[p.grid.number], p.targets) for p in self.kernel.pieces]
-        kernel = GridKernel(self.kernel.shape, pieces, self.kernel.rows)
-        rests = [(n, ListKernel(programs[n], k.blocks), slots) for n, k, slots in self.rests]
-        return GridMatrix(self.pattern, kernel, rests)
+    pattern: GridPattern
+    values: GridVector
 
     @classmethod
     def made(
@@ -155,25 +199,18 @@ class GridMatrix:
             if targets:
                 pieces.append(Piece(terms.found[n], program.program, targets))
         kernel = GridKernel(terms.shape, pieces, pattern.rows)
-        return cls(pattern, kernel, cls._rests(terms, programs, pattern, columns))
-
-    @staticmethod
-    def _rests(
-        terms: GridTerms, programs: dict[int, MatrixProgram], pattern: GridPattern, columns: str
-    ) -> list[tuple[int, ListKernel, Any]]:
-        found = []
-        for n, made in programs.items():
-            if not (terms.found[n].rest.size and made.first):
-                continue
-            side = terms.rest(n)
-            slots = np.empty((side.count, len(made.first)), dtype=pattern.indptr.dtype)
-            incidence.find_slots(
-                side.yi, side.yi if columns == "y" else side.xi, np.array(made.first),
-                np.array(made.second), pattern.indptr, pattern.indices, 0, slots,
-            )  # fmt: skip
-            kernel = side.kernel(made.program, side.yi, terms.n_y)
-            found.append((n, kernel, frozen(slots)))
-        return found
+        borders = {}
+        for n, piece in enumerate(kernel.pieces):
+            number = piece.grid.number
+            if piece.grid.rest.size:
+                side, entries = terms.rest(number), programs[number]
+                places = np.empty((side.count, len(entries.first)), dtype=pattern.indptr.dtype)
+                incidence.find_slots(
+                    side.yi, side.yi if columns == "y" else side.xi, np.array(entries.first),
+                    np.array(entries.second), pattern.indptr, pattern.indices, 0, places,
+                )  # fmt: skip
+                borders[number] = BorderKernel(kernel, n, side, places)
+        return cls(pattern, GridVector(kernel, borders))
 
 
 def _sums_of(program: Program) -> Program:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...linear import StencilOperator
-from ..programs.contract import MatrixProgram
-from ..programs.lists import ListKernel, frozen
-from ..programs.source import Program
-from ..stated.bound import BoundTerm
-from .assembly import GridTerms
-from .fill import GridKernel, shared_arrays
+from ..programs.contract import MatrixProgram, matrix_program
+from .assembly import GridTerms, GridVector
+from .border import BorderKernel
+from .fill import GridKernel
 from .found import Offset, difference
 from .source import Piece
 
@@ -26,38 +24,29 @@ Array = NDArray[np.float64]
 class Coefficients:
     """Array k holds of each pixel the coupling with the one at ``offsets[k]``.
 
-    That is a vector of as many fields, which a kernel for vectors fills. rests : of each term at
-    the border its kernel, and where its entries go.
+    That is a vector of as many fields, which a kernel for vectors fills.
     """
 
     shape: tuple[int, ...]
     offsets: tuple[Offset, ...]
-    kernel: GridKernel
-    rests: tuple[tuple[int, ListKernel, Any], ...]
+    values: GridVector
     periodic: tuple[bool, ...]
 
-    def fill(
-        self, x: Array, y: Array, arrays_at_border: Callable[[int], dict[str, Any]],
-        duals: Mapping[int, Array] | None = None,
-    ) -> StencilOperator:  # fmt: skip
-        """Return the Hessian at (x, y)."""
+    def fill(self, x: Array, y: Array, seeds: Mapping[str, Array]) -> StencilOperator:
+        """Return the Hessian at (x, y); seeds : the dual vectors "p", if it has them."""
         # The last number is for the other triangle at the border.
         out = np.zeros(len(self.offsets) * int(np.prod(self.shape)) + 1)
-        self.kernel.run(shared_arrays(self.kernel.pieces, x, y, {}, duals), out)
-        for number, kernel, places in self.rests:
-            kernel.run(arrays_at_border(number), out, places)
+        self.values.run(x, y, seeds, out)
         arrays = out[:-1].reshape(len(self.offsets), *self.shape)
         return StencilOperator(arrays, self.offsets, periodic=self.periodic, _checked=True)
 
 
-def coefficients(
-    terms: GridTerms, make: Callable[[BoundTerm], MatrixProgram]
-) -> Coefficients | None:
+def coefficients(terms: GridTerms) -> Coefficients | None:
     """Return what fills the Hessian; None unless all terms stand on one grid of one field."""
     fits = terms.found and len(terms.found) == terms.all and terms.n_y == terms.pixels
     if not fits or any(base for g in terms.found.values() for base, _ in g.points):
         return None
-    made = {n: make(g.term) for n, g in terms.found.items()}
+    made = {n: matrix_program(g.term, "y", "y") for n, g in terms.found.items()}
     rests = {n: _differences(terms, n, m) for n, m in made.items() if terms.found[n].rest.size}
     zero = (0,) * len(terms.shape)
     found = {zero}
@@ -68,12 +57,14 @@ def coefficients(
     offsets = tuple(sorted(found))
     pieces = [_piece(terms, n, program, offsets) for n, program in made.items()]
     kernel = GridKernel(terms.shape, pieces, [k * terms.pixels for k in range(len(offsets))])
-    size = len(offsets) * terms.pixels + 1
-    lists = []
-    for n, (rows, apart) in rests.items():
-        places = _places(rows, apart, offsets, terms.pixels)
-        lists.append((n, terms.rest(n).kernel(made[n].program, places, size), frozen(places)))
-    return Coefficients(terms.shape, offsets, kernel, tuple(lists), _periodic(terms))
+    borders = {}
+    for number, piece in enumerate(kernel.pieces):
+        n = piece.grid.number
+        if n in rests:
+            places = _places(*rests[n], offsets, terms.pixels)
+            borders[n] = BorderKernel(kernel, number, terms.rest(n), places)
+    values = GridVector(kernel, borders)
+    return Coefficients(terms.shape, offsets, values, _periodic(terms))
 
 
 def _offsets(terms: GridTerms, n: int, program: MatrixProgram) -> list[Offset]:
@@ -84,14 +75,12 @@ def _offsets(terms: GridTerms, n: int, program: MatrixProgram) -> list[Offset]:
 
 def _piece(terms: GridTerms, n: int, program: MatrixProgram, offsets: tuple[Offset, ...]) -> Piece:
     """Return a term with the entries of one triangle, each for the array of its offset."""
-    grid, whole = terms.found[n], program.program
-    stores, targets = [], []
-    entries = zip(whole.stores, program.first, _offsets(terms, n, program), strict=True)
-    for node, i, offset in entries:
-        if offset in offsets:
-            stores.append(node)
-            targets.append((offsets.index(offset) * terms.pixels, grid.points[i][1], 0))
-    return Piece(grid, Program(whole.graph, whole.loads, stores=tuple(stores)), tuple(targets))
+    grid, targets = terms.found[n], []
+    for i, offset in zip(program.first, _offsets(terms, n, program), strict=True):
+        array = offsets.index(offset) if offset in offsets else None
+        base = None if array is None else array * terms.pixels
+        targets.append(None if base is None else (base, grid.points[i][1], 0))
+    return Piece(grid, program.program, tuple(targets))
 
 
 def _differences(

@@ -128,12 +128,17 @@ def _grid_term(term: BoundTerm, number: int, shape: tuple[int, ...]) -> GridTerm
         points = tuple((base, zero) for base in bases)
         element_box = tuple((0, n) for n in shape)
     elif stencil.shape == shape:
-        points = tuple((field * pixels, offset) for field, offset in stencil.points)
+        points = tuple((field * pixels, _within(shape, o)) for field, o in stencil.points)
         element_box = stencil.element_box
     else:
         return None
     x_points = _parameter_points(term, shape, element_box)
     return GridTerm(term, number, shape, points, x_points, element_box)
+
+
+def _within(shape: tuple[int, ...], offset: Offset) -> Offset:
+    """Return an offset that moves nothing along an axis of one pixel: no border leads elsewhere."""
+    return tuple(d if n > 1 else 0 for n, d in zip(shape, offset, strict=True))
 
 
 def _parameter_points(
@@ -146,7 +151,7 @@ def _parameter_points(
     for part in term.x_parts:
         if isinstance(part, Stencil):
             fits = part.shape == shape and part.element_box == element_box
-            found += [(f * pixels, o) if fits else None for f, o in part.points]
+            found += [(f * pixels, _within(shape, o)) if fits else None for f, o in part.points]
             columns += len(part.points)
         elif not hasattr(part, "places"):
             width = int(np.prod(np.shape(part)[1:], dtype=int))

@@ -11,6 +11,9 @@ from ..tracing.tape import Graph
 
 OPERATIONS: Final = 3000  # facts: 5 463 lines took numba 48 s, 3 000 about 20 s
 CHUNK: Final = 256  # elements whose sum is taken at once
+MANY: Final = (
+    10  # stores; more are written by a loop, which numba compiles in two thirds of the time
+)
 
 TEMPLATES: Final[dict[str, str]] = {
     "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}",
@@ -149,10 +152,14 @@ def list_source(program: Program) -> str:
         return how.text.format(i=place), how.varies
 
     lines = Lines(program, load)
-    body = list(lines.inner)
+    body, count = list(lines.inner), len(program.stores)
+    many = program.scatter and count > MANY
     for a, node in enumerate(program.stores):
         target = f"out[to[e, {a}]] +=" if program.scatter else f"out[{a}, e] ="
-        body.append(f"{target} {lines.names[node]}")
+        body.append(f"{f'kept[{a}] =' if many else target} {lines.names[node]}")
+    if many:
+        body += [f"for a in range({count}):", "    out[to[e, a]] += kept[a]"]
+        lines.hoisted.append(f"kept = np.empty({count})")
     body += [f"t{j} += {lines.names[node]}" for j, node in enumerate(program.sums)]
     arguments = ", ".join(["bounds, elements, sums, out, to", *program.arrays])
     return (

@@ -153,9 +153,6 @@ class Graph:
             c, yes, no = self.arguments[b]
             if 0.0 in (self.value(yes), self.value(no)):
                 return self.where(c, self.mul(a, yes), self.mul(a, no))
-        return self._product(a, b)
-
-    def _product(self, a: int, b: int) -> int:
         return self.node("mul", a, b)  # a constant stands first
 
     def div(self, a: int, b: int) -> int:
@@ -183,7 +180,9 @@ class Graph:
         """Return a ** b; small whole powers and the root are written out."""
         u, p = self.value(a), self.value(b)
         if p is None:
-            return self.exp_of_log(a, b) if u is not None and u > 0.0 else self.node("pow", a, b)
+            if u is not None and u > 0.0:
+                return self.call("exp", self.mul(self.call("log", a), b))
+            return self.node("pow", a, b)
         if u is not None and (u > 0.0 or p == int(p)) and not (u == 0.0 and p < 0.0):
             return self.const(u**p)
         if p == 0.0:
@@ -194,10 +193,6 @@ class Graph:
             positive = self._whole(a, int(abs(p)))
             return positive if p > 0 else self.div(self.const(1.0), positive)
         return self.node("pow", a, b)
-
-    def exp_of_log(self, a: int, b: int) -> int:
-        """Return a ** b for a constant a > 0."""
-        return self.call("exp", self.mul(self.call("log", a), b))
 
     def _whole(self, a: int, p: int) -> int:
         if p == 1:

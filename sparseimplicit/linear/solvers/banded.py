@@ -11,7 +11,7 @@ from scipy.linalg.lapack import dgbtrf, dgbtrs, dpbtrf, dpbtrs
 from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
 from ...kernels import csr
 from ..contract import Solver
-from ..memory import available_bytes
+from ..memory import available_bytes, told_bytes
 from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 
@@ -36,8 +36,8 @@ class Banded(Solver):
         needed, budget = 8 * rows * operator.n, available_bytes()
         if needed > budget:
             raise MemoryBudgetExceeded(
-                f"the band of {lower} + {upper} diagonals needs {needed / 2**30:.1f} GiB; "
-                f"{budget / 2**30:.1f} GiB are available.",
+                f"the band of {lower} + {upper} diagonals needs {told_bytes(needed)}; "
+                f"{told_bytes(budget)} are available.",
                 where="solver 'banded', prepare",
                 fix="number the unknowns so that neighbours are near, or use another solver.",
             )

@@ -11,7 +11,7 @@ from ...errors import MemoryBudgetExceeded, NotPositiveDefinite
 from ...kernels import batches
 from ..blocks import Batch, batch_of
 from ..contract import Solver
-from ..memory import available_bytes
+from ..memory import available_bytes, told_bytes
 from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 
@@ -39,8 +39,8 @@ class Batched(Solver):
         needed, budget = 8 * batch.numbers, available_bytes()
         if needed > budget:
             raise MemoryBudgetExceeded(
-                f"the factors of {batch.count} systems need {needed / 2**30:.1f} GiB; "
-                f"{budget / 2**30:.1f} GiB are available.",
+                f"the factors of {batch.count} systems need {told_bytes(needed)}; "
+                f"{told_bytes(budget)} are available.",
                 where="solver 'batched', prepare",
                 fix="use a solver for one large matrix: 'auto', 'cholmod', 'cg'.",
             )

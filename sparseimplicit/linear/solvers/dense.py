@@ -10,7 +10,7 @@ import scipy.linalg
 
 from ...errors import MemoryBudgetExceeded, NotPositiveDefinite, SingularSystem
 from ..contract import Solver
-from ..memory import available_bytes
+from ..memory import available_bytes, told_bytes
 from ..method import Attempt, Needs, PreparedMethod
 from ..operator import Array, Operator, Structure
 
@@ -29,8 +29,8 @@ class Dense(Solver):
         needed = 2 * 8 * operator.n**2
         if needed > available_bytes():
             raise MemoryBudgetExceeded(
-                f"a dense factorization of {operator.n} unknowns needs {needed / 2**30:.1f} GiB, "
-                f"{available_bytes() / 2**30:.1f} GiB are available.",
+                f"a dense factorization of {operator.n} unknowns needs {told_bytes(needed)}, "
+                f"{told_bytes(available_bytes())} are available.",
                 where="solver 'dense', prepare",
                 fix="use a sparse solver: 'auto', 'cholmod', 'superlu', 'cg'.",
             )

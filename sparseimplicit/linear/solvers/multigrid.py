@@ -12,8 +12,9 @@ from ..contract import Solver
 from ..hierarchy import Hierarchy
 from ..method import Needs, PreparedMethod
 from ..operator import Operator, Structure
+from ..recognition import stencil_of
 from ..room import Room
-from ..stencil import StencilOperator, is_near, stencil_of
+from ..stencil import StencilOperator, is_near
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,21 @@
+"""Exit codes that a batch script can read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+
+OK: Final = 0
+BAD_INPUT: Final = 2
+UNCONVERGED: Final = 10
+SINGULAR: Final = 11
+
+
+def exit_code(error: type[SparseImplicitError]) -> int:
+    """Return the exit code for an error."""
+    if issubclass(error, NotConverged):
+        return UNCONVERGED
+    if issubclass(error, SingularSystem | NotPositiveDefinite):
+        return SINGULAR
+    return BAD_INPUT
