@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+import sparseimplicit as si
 from sparseimplicit import jvp, vjp
 from sparseimplicit.errors import (
     NotConverged,
@@ -229,3 +230,18 @@ def test_a_limit_that_is_no_count_is_refused(method, limit):
 def test_a_tolerance_that_bounds_nothing_is_refused(rtol):
     with pytest.raises(ShapeError, match="rtol must be"):
         SuperLU().prepare(np.eye(2)).solve(np.ones(2), rtol=rtol)
+
+
+def test_jacobi_takes_the_diagonal_of_a_matrix_that_is_never_assembled():
+    n = 20
+    shift = np.random.default_rng(3).uniform(2.0, 200.0, (n, n))
+    right, down = -np.ones((2, n, n))
+    right[:, -1] = down[-1] = 0.0
+    offsets = [(0, 0), (0, 1), (1, 0)]
+    operator = si.linear.StencilOperator(np.stack([shift + 4.0, right, down]), offsets)
+    free = si.linear.Operator(operator, si.Structure.POSITIVE_DEFINITE)
+    b = np.sin(np.arange(n * n))
+    found = si.linear.solve(free, b, solver="cg+jacobi")
+    expected = si.linear.solve(operator.assemble(), b, solver="cg+jacobi")
+    assert found.report.iterations == expected.report.iterations
+    np.testing.assert_allclose(found.value, expected.value, rtol=1e-6)

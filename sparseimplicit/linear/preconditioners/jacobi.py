@@ -19,8 +19,11 @@ class Jacobi(Preconditioner):
         Raises
         ------
         SingularSystem
-            If a whole row is zero.
+            If a whole row of entries is zero.
         """
+        if operator.preconditioning_entries is None and not operator.products_only:
+            diagonal = np.abs(operator.diagonal).reshape(-1)  # of a matrix never assembled
+            return _Diagonal(1.0 / np.where(diagonal == 0, 1.0, diagonal))
         entries = self.entries_of(operator)
         own = entries is operator.entries
         diagonal = np.abs(operator.diagonal if own else entries.diagonal())
