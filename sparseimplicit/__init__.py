@@ -25,10 +25,10 @@ from .derivatives import (
 from .hypergradient import Hypergradient, HypergradientReport, hypergradient
 from .implicit import ImplicitFunction, SolvedState, Start
 from .linear import Structure, available_solvers, register_solver
-from .newton import StateReport
 from .outer import Evaluation, MinimizeResult, Work, minimize
 from .packing import Packing
 from .problem import MinimizationProblem, RootProblem
+from .state_report import StateReport
 
 __version__ = "0.1.0"
 

@@ -15,8 +15,8 @@ from .errors import NonFinite, ShapeError, SparseImplicitError
 from .implicit import SolvedState
 from .linear import PreparationReport, SolveReport
 from .linear.operator import Array, norm
-from .newton import StateReport
 from .report import Report
+from .state_report import StateReport
 
 Loss = Callable[[Any, Any], tuple[Any, Any, Any]]
 

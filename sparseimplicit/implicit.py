@@ -39,8 +39,9 @@ from .linear.memory import available_bytes, told_bytes
 from .linear.nullspace import null_space
 from .linear.operator import Array, norm
 from .linear.singular import check_policy, solve_singular
-from .newton import NewtonResult, StateReport, solve_newton
+from .newton import NewtonResult, solve_newton
 from .problem import Problem
+from .state_report import StateReport
 
 # A factor from the last Newton step is so near that it needs one to four products; where it needs
 # this many, a factorization at the solution is the cheaper way.

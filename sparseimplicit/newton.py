@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -33,53 +33,17 @@ from .linear import (
 from .linear.causes import causes_told
 from .linear.operator import Array, norm
 from .linear.singular import solve_singular
-from .report import Report
+from .state_report import StateReport
+from .step_matrix import StepMatrix
 
 T = TypeVar("T")
 
 FORCING_START: Final = 0.1  # η₀ and the largest η
 ARMIJO: Final = 1e-4
-# The share of a majorant: what makes fields of experts positive definite; below the least, none.
-# Thirds, halves and quarters take as many steps, M alone ten times as many: it converges linearly.
-MOST: Final = 0.5
-LEAST: Final = 0.02
 FAR: Final = 10.0  # times the goal: what ‖A y‖ was an iterate before is known well enough
 ROUNDING: Final = 64 * float(np.finfo(float).eps)
 # Solves of one preparation, and the accuracy of one step, as the chooser should reckon them.
 STEP_RTOL: Final = 1e-3
-
-
-@dataclass(frozen=True, kw_only=True)
-class StateReport(Report):
-    """How a state was found, and how well it satisfies its conditions.
-
-    residual: ‖c‖ at y, recomputed. residual_relative: ‖c‖ / ‖A y‖, held against rtol.
-    """
-
-    method: str
-    converged: bool
-    rtol: float
-    residual: float
-    residual_relative: float
-    residual_before: float
-    objective: float | None = None
-    iterations: int = 0
-    linear_solver: str = ""
-    because: str = ""
-    linear_iterations: int = 0
-    analyses: int = 0
-    factorizations: int = 0
-    reused: tuple[str, ...] = ()
-    reused_steps: int = 0
-    negative_curvature_steps: int = 0
-    shifted_steps: int = 0
-    majorized_steps: int = 0
-    primal_dual_steps: int = 0
-    singular_steps: int = 0
-    largest_shift: float = 0.0
-    shortened_steps: int = 0
-    history: tuple[float, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,9 +109,8 @@ def solve_newton(
     that was shortened, or on which ‖c‖ grew, the matrix of steps has dual vectors p in place of one
     of the two q in each product: primal-dual Newton, of Chan, Golub and Mulet 1999. They begin at 0
     and follow the steps, so that the last ones converge quadratically; objective, c and line search
-    stay as they are, and A at the state is the Hessian. Steps, for total variation at 512² to
-    1e-5: 7 instead of 28 (ε = 1), 11 instead of 67 (ε = 0.1). To begin at once with p = 0 takes as
-    many where the first guess is far, one more where it is near; with p = q, one or two more.
+    stay as they are, and A at the state is the Hessian. Steps saved:
+    ``scripts/bench/steps.py``.
     """
     return _Newton(
         conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular, reuse
@@ -186,8 +149,7 @@ class _Newton:
             "reused_steps": 0, "negative_curvature_steps": 0, "shifted_steps": 0,
             "majorized_steps": 0, "primal_dual_steps": 0, "singular_steps": 0, "shortened_steps": 0,
         }  # fmt: skip
-        self.share = 0.0  # of the majorant in the matrix of a step
-        self.dual: Any = None  # what takes the place of A in steps, with a memory
+        self.matrix = StepMatrix(conditions, descends=self.descends)
         self.largest_shift = 0.0
         self.reused: set[str] = set()
         self.seconds: dict[str, float] = {}
@@ -205,7 +167,7 @@ class _Newton:
         forcing, goal = FORCING_START, 0.0
         while True:
             self.history.append(self.size)
-            if self.exact or self.size <= FAR * goal:  # else the step does without A
+            if self.matrix.exact or self.size <= FAR * goal:  # else the step does without A
                 jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
                 self.scale = norm(self.timed("jacobian", jacobian.apply, self.y))
                 goal = max(self.rtol * self.scale, ROUNDING * first)
@@ -230,45 +192,26 @@ class _Newton:
         return causes_told(jacobian) if self.on_singular == "raise" else nullcontext()
 
     def direction(self, jacobian: Operator, rtol: float) -> Array:
-        with self.told(jacobian):
-            solution = self.solve(self.majorized(jacobian), rtol)
+        of = jacobian
+        if not self.matrix.exact:
+            of = self.timed("jacobian", self.matrix.at, self.x, self.y)
+        with self.told(of):
+            solution = self.solve(of, rtol)
             reason = solution.report.reason
             negative = reason is Reason.NEGATIVE_CURVATURE
             if not (negative or solution.report.converged or solution.report.residual < 1.0):
                 raise self.failure(jacobian, f"the linear solve failed: {reason.value}")
         self.counts["linear_iterations"] += solution.report.iterations
-        majorizable = self.descends and self.conditions.majorant_of is not None
-        if negative and majorizable and self.share < MOST:
-            self.share = MOST
+        if negative and self.matrix.majorize():
             return self.direction(jacobian, rtol)
-        self.counts["majorized_steps"] += self.share > 0.0
-        self.counts["primal_dual_steps"] += self.dual is not None
+        self.counts["majorized_steps"] += self.matrix.share > 0.0
+        self.counts["primal_dual_steps"] += self.matrix.dual is not None
         self.counts["negative_curvature_steps"] += negative
         step = solution.value
         if self.descends and dot(step, self.residual) >= 0:
             step = -self.residual  # rounding or a poor preconditioner; the gradient descends
             self.counts["negative_curvature_steps"] += 1
         return step
-
-    def majorized(self, jacobian: Operator) -> Operator:
-        """Return A, or what takes its place, with some of the majorant as long as it is needed."""
-        if self.exact:
-            return jacobian
-        of = self.conditions.majorant
-        return self.timed("jacobian", of, self.x, self.y, self.share, self.dual)
-
-    @property
-    def exact(self) -> bool:
-        """Whether steps are Newton's."""
-        return self.share == 0.0 and self.dual is None
-
-    def remember(self, step: Array, too_long: bool) -> None:
-        """Move what has a memory along; it begins after the first step that was too long."""
-        begin = self.conditions.primal_dual_of
-        if self.dual is not None:
-            self.dual = self.timed("jacobian", self.dual.moved, self.x, self.y, step)
-        elif too_long and begin is not None and self.descends:
-            self.dual = begin()
 
     def begun(self, jacobian: Operator) -> Sequence:
         """Return the sequence of this run's matrices; the first one chooses the solver."""
@@ -343,24 +286,15 @@ class _Newton:
             size = norm(residual)
             new_slope = dot(step, residual)
             if self.accepts(t, slope, value, new_slope, size):
-                self.remember(step, t < 1.0 or size >= self.size)
+                too_long = t < 1.0 or size >= self.size
+                self.timed("jacobian", self.matrix.move, self.x, self.y, step, too_long=too_long)
                 self.y, self.residual, self.value, self.size = trial, residual, value, size
                 self.counts["shortened_steps"] += t < 1.0
-                self.share_after(t)
                 return True
             # Secant on the slope where it has changed sign, else a cut in the middle.
             secant = t * slope / (slope - new_slope) if self.descends and new_slope > 0 else t / 2
             t = float(np.clip(secant, 0.1 * t, 0.5 * t))
         return False
-
-    def share_after(self, t: float) -> None:
-        """Take more of the majorant after a step that was too long, less after a good one."""
-        if not self.counts["majorized_steps"]:
-            return
-        if t < 1.0 or self.size > self.history[-1]:
-            self.share = min(3.0 * max(self.share, LEAST), MOST)
-        else:
-            self.share = self.share / 3.0 if self.share > LEAST else 0.0
 
     def accepts(
         self, t: float, slope: float, value: float | None, new_slope: float, size: float

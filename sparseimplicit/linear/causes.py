@@ -33,8 +33,8 @@ def causes_told(operator: Operator) -> Iterator[None]:
 
     Any other failure stays what it is, and points to the doctor. Cost, of a failure alone: some
     passes over the entries; if they show nothing, one factorization with 24 or 48 solves, where
-    these are foretold to take less than 10 seconds (at 1000² 7 were foretold, and 25 taken on two
-    busy cores) and no more memory than is available. What was not looked into is said.
+    these are foretold to take less than 10 seconds, by a guess that a busy machine may exceed
+    threefold, and no more memory than is available. What was not looked into is said.
     """
     try:
         yield
