@@ -11,9 +11,8 @@ from ..tracing.tape import Graph
 
 OPERATIONS: Final = 3000  # facts: 5 463 lines took numba 48 s, 3 000 about 20 s
 CHUNK: Final = 256  # elements whose sum is taken at once
-MANY: Final = (
-    10  # stores; more are written by a loop, which numba compiles in two thirds of the time
-)
+# Stores; more are written by a loop, which compiles sooner and runs a little slower.
+MANY: Final = 10
 
 TEMPLATES: Final[dict[str, str]] = {
     "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}",
