@@ -18,7 +18,8 @@ class PreparedPreconditioner(ABC):
     """A preconditioner made for one matrix.
 
     analysis : what a neighbouring matrix can take over, or None. factorizations : made here.
-    diagonal : of M⁻¹, where M is diagonal; else empty.
+    diagonal : of M⁻¹, where M is diagonal; else empty. precision : in which `apply_into` can
+    write M⁻¹ r of one column, without a copy.
     """
 
     factorizations: int = 0
@@ -26,6 +27,7 @@ class PreparedPreconditioner(ABC):
     analysis: Any = None
     reused: str | None = None
     diagonal: Array = NOTHING
+    precision: type[np.floating[Any]] = np.float64
 
     @abstractmethod
     def apply(self, r: Array) -> Array:
