@@ -28,6 +28,8 @@ from .linear import Structure, available_solvers, register_solver
 from .outer import Evaluation, MinimizeResult, Work, minimize
 from .packing import Packing
 from .problem import MinimizationProblem, RootProblem
+from .reduced_hessian import ReducedHessian, ReducedHessianReport, reduced_hessian
+from .second_order import SecondOrderLoss, TwiceDifferentiable, differences_of_second_order
 from .state_report import StateReport
 
 __version__ = "0.1.0"
@@ -41,14 +43,19 @@ __all__ = [
     "MinimizationProblem",
     "MinimizeResult",
     "Packing",
+    "ReducedHessian",
+    "ReducedHessianReport",
     "Residual",
     "RootProblem",
+    "SecondOrderLoss",
     "SolvedState",
     "Start",
     "StateReport",
     "Structure",
+    "TwiceDifferentiable",
     "Work",
     "available_solvers",
+    "differences_of_second_order",
     "errors",
     "from_gradient",
     "from_jax",
@@ -60,6 +67,7 @@ __all__ = [
     "parameters",
     "part",
     "patches",
+    "reduced_hessian",
     "register_solver",
     "shared",
     "stencil",
