@@ -125,12 +125,13 @@ def differences_of_second_order(of: Problem | Loss, *, step: float = STEP) -> An
             fix="leave the differences out.",
         )
     if problem is not None:
-        return replace(problem, second_order=_of_problem(problem, step))
+        return replace(problem, second_order=by_differences(problem, step))
     loss: Any = of
     return TwiceDifferentiable(loss, _of_loss(loss, step))
 
 
-def _of_problem(problem: Problem, step: float) -> SecondOrder:
+def by_differences(problem: Problem, step: float = STEP) -> SecondOrder:
+    """Return ``second_order`` of a problem by central differences of (Bᵀλ, Aᵀλ)."""
     conditions = conditions_of(problem)
 
     def second(x: Any, y: Any, adjoint: Any, x_dot: Any, y_dot: Any) -> tuple[Array, Array]:
