@@ -25,6 +25,7 @@ from .derivatives import (
 from .hypergradient import Hypergradient, HypergradientReport, hypergradient
 from .implicit import ImplicitFunction, SolvedState, Start
 from .linear import Structure, available_solvers, register_solver
+from .low_rank import LowRank, low_rank
 from .outer import Evaluation, MinimizeResult, Work, minimize
 from .packing import Packing
 from .problem import MinimizationProblem, RootProblem
@@ -40,6 +41,7 @@ __all__ = [
     "Hypergradient",
     "HypergradientReport",
     "ImplicitFunction",
+    "LowRank",
     "MinimizationProblem",
     "MinimizeResult",
     "Packing",
@@ -63,6 +65,7 @@ __all__ = [
     "hypergradient",
     "jvp",
     "linear",
+    "low_rank",
     "minimize",
     "parameters",
     "part",
