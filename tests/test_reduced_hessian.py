@@ -10,6 +10,7 @@ import sparseimplicit as si
 from sparseimplicit.errors import NonFinite, ShapeError, StructureError
 from sparseimplicit.linear.contract import Solver
 from sparseimplicit.verify.zoo import convection_diffusion
+from tests.reference.inversion import Inversion
 
 N_X, N_Y = 5, 12
 RNG = np.random.default_rng(3)
@@ -190,3 +191,22 @@ def test_arguments_are_checked(solved):
         si.reduced_hessian(LOSS, solved, adjoint=np.ones(N_X))
     with pytest.raises(ShapeError, match="rtol"):
         si.reduced_hessian(LOSS, solved, rtol=0.0)
+
+
+def test_the_figures_of_hippylib():
+    """Exact and Gauss–Newton Hessian of a coefficient inversion: hIPPYlib 3.2.0, problem K."""
+    k = Inversion()
+    solved = k.implicit.solve(k.start, np.zeros(k.n_y), rtol=1e-12)
+    gradient = si.hypergradient(k.loss, solved, rtol=1e-12)
+    assert gradient.value == pytest.approx(1.2284323376773e-4, rel=1e-10)
+    assert np.linalg.norm(gradient.gradient) == pytest.approx(1.14389384552107e-5, rel=1e-10)
+    assert gradient.gradient @ k.direction == pytest.approx(-8.07526441161122e-5, rel=1e-10)
+    exact, gauss_newton = (
+        si.reduced_hessian(k.loss, solved, adjoint=gradient, rtol=1e-12, gauss_newton=g)
+        for g in (False, True)
+    )
+    product = exact.apply(k.direction)
+    assert product @ k.direction == pytest.approx(5.27599876529417e-5, rel=1e-10)
+    assert np.linalg.norm(product) == pytest.approx(6.839724074317e-6, rel=1e-10)
+    product = gauss_newton.apply(k.direction)
+    assert product @ k.direction == pytest.approx(3.1620062716788e-5, rel=1e-10)

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 import sparseimplicit as si
+from tests.reference.inversion import gradients, triangles
 
 # Barycentric points and weights of a rule on the triangle that is exact to degree 4 (Dunavant).
 A, B = 0.445948490915965, 0.091576213509771
@@ -13,16 +14,6 @@ POINTS = np.array([
     [1 - 2 * B, B, B], [B, 1 - 2 * B, B], [B, B, 1 - 2 * B],
 ])  # fmt: skip
 WEIGHTS = np.repeat([0.223381589678011, 0.109951743655322], 3)
-
-
-def triangles(n):
-    """Nodes (N, 2), triangles (E, 3) with diagonals to the right, and a mask of the border."""
-    i, j = np.meshgrid(np.arange(n + 1), np.arange(n + 1))
-    p = np.column_stack([i.ravel(), j.ravel()]) / n
-    first = (np.arange(n) + (n + 1) * np.arange(n)[:, None]).ravel()
-    right, left = [0, 1, n + 2], [0, n + 2, n + 1]
-    t = np.concatenate([first[:, None] + right, first[:, None] + left])
-    return p, t, ((p == 0) | (p == 1)).any(axis=1)
 
 
 class Semilinear:
@@ -34,17 +25,14 @@ class Semilinear:
     alpha = 1e-6
 
     def __init__(self, n):
-        p, t, border = triangles(n)
-        d1, d2 = p[t[:, 1]] - p[t[:, 0]], p[t[:, 2]] - p[t[:, 0]]
-        det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
-        g1 = np.column_stack([d2[:, 1], -d2[:, 0]]) / det[:, None]
-        g2 = np.column_stack([-d1[:, 1], d1[:, 0]]) / det[:, None]
-        g = np.stack([-g1 - g2, g1, g2], axis=1)
+        p, t = triangles(n)
+        g, area = gradients(p, t)
+        border = ((p == 0) | (p == 1)).any(axis=1)
         self.problem = si.Residual(
-            local, rows=t, y=t, x=t, c=np.column_stack([g.reshape(-1, 6), det / 2]),
+            local, rows=t, y=t, x=t, c=np.column_stack([g.reshape(-1, 6), area]),
             fixed=border, n_y=len(p), n_x=len(p),
         )  # fmt: skip
-        entries = (det[:, None, None] / 24 * (np.ones((3, 3)) + np.eye(3))).ravel()
+        entries = (area[:, None, None] / 12 * (np.ones((3, 3)) + np.eye(3))).ravel()
         rows, columns = np.repeat(t, 3, axis=1).ravel(), np.tile(t, 3).ravel()
         self.mass = sparse.csr_array((entries, (rows, columns)), shape=(len(p), len(p)))
         x, y = p.T
