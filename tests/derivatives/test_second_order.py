@@ -117,3 +117,21 @@ def test_a_minimiser_through_filters(learned):
     assert 1.9 < table.slope < 2.1, str(table)
     h = si.reduced_hessian(loss, implicit.solve(x, target, rtol=1e-12), rtol=1e-13)
     assert si.verify.hessian_symmetry(h) < 1e-12
+
+
+class Wrong(si.Residual):
+    """Half of the second derivatives."""
+
+    def second_order(self, *at):
+        return tuple(0.5 * part for part in super().second_order(*at))
+
+
+def test_a_check_holds_it_against_complex_steps():
+    f = Semilinear(4)
+    check = f.problem.check(f.u, f.target + 0.5)
+    assert check.passed, str(check)
+    assert check.errors["second_order"] < 1e-14
+    n = np.arange(9)[:, None]
+    wrong = Wrong(lambda y, x, c: y[0] ** 3 * np.exp(x[0]) - 1, rows=n, y=n, x=n, fixed=[4])
+    check = wrong.check(np.ones(9), np.ones(9))
+    assert {name for name, error in check.errors.items() if error > 1e-11} == {"second_order"}
