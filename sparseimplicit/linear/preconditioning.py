@@ -43,6 +43,20 @@ class PreparedPreconditioner(ABC):
         """Return M⁻ᵀ r for r (n, k)."""
 
 
+class Diagonal(PreparedPreconditioner):
+    """M⁻¹ = diag(d) for a positive d, (n,)."""
+
+    def __init__(self, inverse: Array) -> None:
+        self.diagonal = inverse
+        self.bytes_estimate = inverse.nbytes
+
+    def apply(self, r: Array) -> Array:
+        """Return d r."""
+        return np.asarray(r * self.diagonal[:, None])
+
+    apply_transpose = apply
+
+
 class Preconditioner(ABC):
     """A way to make preconditioners.
 
