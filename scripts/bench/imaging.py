@@ -36,7 +36,7 @@ from sparseimplicit.imaging import (
     squared_error,
 )
 
-TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 WANTED = 1e-6
 PEERS = ("jaxopt l-bfgs", "jaxopt newton-cg", "torch, 200 unrolled")
 MODELS = {
@@ -144,7 +144,7 @@ def compare(name, model, size, options):
         base = base or seconds
         print(
             f"  {method:<20} {seconds:8.3f} s ({min(best['seconds']):.3f}–"
-            f"{max(best['seconds']):.3f})  {seconds / base:6.1f} × ours  error {best['error']:.0e} "
+            f"{max(best['seconds']):.3f})  {seconds / base:6.1f} × ours  error {best['error']:.1e} "
             f"at tolerance {best['tolerance']:.0e}  {best.get('counts', '')}",
             flush=True,
         )
