@@ -1,16 +1,19 @@
 """The steps of a trajectory: each an implicit function of the states before it.
 
-c_k = Σⱼ aⱼ M y_{k−j} + h Σⱼ bⱼ r(t_{k−j}, x, y_{k−j}) = 0,    A_k = a₀ M + h b₀ J(t_k, x, y_k)
+c_k = Σⱼ aⱼ M y_{k−j} + h Σᵢ bᵢ r(τᵢ, x, zᵢ) = 0,    zᵢ = Σⱼ wᵢⱼ y_{k−j}
+
+C_kj = aⱼ M + h Σᵢ bᵢ wᵢⱼ J(τᵢ, x, zᵢ),    A_k = C_k0,    B_k = h Σᵢ bᵢ ∂r/∂xᵀ(τᵢ, x, zᵢ)
 
 forward     y_k from y_{k−1}, y_{k−2}
-tangent     A_k ẏ_k = −Σ_{j≥1} C_kj ẏ_{k−j} − B_k ẋ        C_kj = aⱼ M + h bⱼ J(t_{k−j}, …)
+tangent     A_k ẏ_k = −Σ_{j≥1} C_kj ẏ_{k−j} − B_k ẋ
 adjoint     A_kᵀ λ_k = ȳ_k;   ȳ_{k−j} += −C_kjᵀ λ_k;   x̄ += −B_kᵀ λ_k
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -26,6 +29,16 @@ from .factors import Factors
 from .schemes import Formula, Scheme, step_lengths
 
 ROUNDING: Final = 64 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A rate of a step: h b, τ, w, and the state z it is taken at."""
+
+    scale: float
+    time: float
+    weights: tuple[float, ...]
+    state: Array
 
 
 @dataclass
@@ -64,30 +77,45 @@ class Chain:
         # From this step on Newton's method is needed. A step that is made again goes the same
         # way as the first time, so that it gives the same bits.
         self.newton_from = times.size
-        self._memo: dict[int, tuple[Array, Operator]] = {}
+        self._jacobians: dict[float, tuple[Array, Operator]] = {}
+        self._last: tuple[int, tuple[Array, ...], list[Point]] = (0, (), [])
 
     def _step(self, k: int) -> tuple[Formula, float]:
-        return self.scheme.formula(k, self.lengths), float(self.lengths[k - 1])
+        return self.scheme.formula(k, self.times, self.lengths), float(self.lengths[k - 1])
 
     def _where(self, k: int) -> str:
         return f"step {k} of {self.times.size - 1}, t = {self.times[k]:.6g}"
 
-    def jacobian(self, k: int, y: Array) -> Operator:
-        """Return J(t_k, x, y_k); kept for the neighbouring steps that ask for it again."""
-        known = self._memo.get(k)
-        if known is not None and known[0] is y:
+    def points(self, k: int, states: tuple[Array, ...]) -> list[Point]:
+        """Return the rates of step k; the same ones as long as it is the same step."""
+        of, known, points = self._last
+        if of == k and len(known) == len(states) and all(map(_is, known, states)):
+            return points
+        formula, h = self._step(k)
+        points = [
+            Point(h * rate.weight, rate.time, rate.states, combined(rate.states, states))
+            for rate in formula.rates
+        ]
+        self._last = (k, states, points)
+        return points
+
+    def jacobian(self, point: Point) -> Operator:
+        """Return J there; kept for the neighbouring step that may ask for it again."""
+        known = self._jacobians.get(point.time)
+        if known is not None and known[0] is point.state:
             return known[1]
-        jacobian = self.rates.state_jacobian(self.times[k], y)
+        jacobian = self.rates.state_jacobian(point.time, point.state)
         if not self.evolution.linear:
-            self._memo[k] = (y, jacobian)
-            for old in sorted(self._memo, key=lambda i: abs(i - k))[self.scheme.memory + 1 :]:
-                del self._memo[old]
+            self._jacobians[point.time] = (point.state, jacobian)
+            for old in list(self._jacobians)[:-2]:
+                del self._jacobians[old]
         return jacobian
 
-    def system(self, k: int, y: Array) -> PreparedSystem:
+    def system(self, k: int, states: tuple[Array, ...]) -> PreparedSystem:
         """Return the prepared A_k."""
-        formula, h = self._step(k)
-        return self.factors.at(formula.masses[0], h * formula.rates[0], self.jacobian(k, y))
+        point = self.points(k, states)[0]
+        mass = self._step(k)[0].masses[0]
+        return self.factors.at(mass, point.scale * point.weights[0], self.jacobian(point))
 
     # Forward
 
@@ -101,27 +129,29 @@ class Chain:
 
     def _advance(self, k: int, states: tuple[Array, ...]) -> Array:
         formula, h = self._step(k)
-        settled = sum(
-            (
-                a * self.rates.mass.apply(states[-j])
-                for j, a in enumerate(formula.masses[1:], start=1)
-            ),
-            np.zeros_like(states[-1]),
-        )
-        for j, b in enumerate(formula.rates[1:], start=1):
-            if b != 0.0:
-                settled += h * b * self.rates.residual(self.times[k - j], states[-j])
+        mass = self.rates.mass
+        settled = np.zeros_like(states[-1])
+        for j, a in enumerate(formula.masses[1:], start=1):
+            settled += a * mass.apply(states[-j])
+        for rate in formula.rates[1:]:
+            state = combined(rate.states, (*states, settled))  # whose own weight is 0
+            settled += h * rate.weight * self.rates.residual(rate.time, state)
+        newest = formula.rates[0]
+        rest = combined((0.0, *newest.states[1:]), (*states, settled))
+
+        def at(y: Array) -> Array:
+            return y if len(newest.states) == 1 else newest.states[0] * y + rest
 
         def residual(y: Array) -> Array:
-            rate = self.rates.residual(self.times[k], y)
-            return (
-                settled
-                + formula.masses[0] * self.rates.mass.apply(y)
-                + (h * formula.rates[0] * rate)
-            )
+            rate = self.rates.residual(newest.time, at(y))
+            return settled + formula.masses[0] * mass.apply(y) + h * newest.weight * rate
 
+        step = _Equation(
+            formula.masses[0], h * newest.weight * newest.states[0], residual,
+            lambda y: self.rates.state_jacobian(newest.time, at(y)),
+        )  # fmt: skip
         if k < self.newton_from:
-            y, miss = self._one_solve(k, states[-1], residual)
+            y, miss = self._one_solve(step, states[-1])
             if y is not None:
                 return y
             if self.evolution.linear:
@@ -132,19 +162,18 @@ class Chain:
                     "differences of the residual; or raise rtol, if this is rounding.",
                 )
             self.newton_from = k
-        return self._newton(k, states[-1], residual)
+        return self._newton(step, states[-1])
 
-    def _one_solve(self, k: int, guess: Array, residual: Any) -> tuple[Array | None, float]:
+    def _one_solve(self, step: _Equation, guess: Array) -> tuple[Array | None, float]:
         """Return what one solve with the factor at hand gives, if that is y_k; and what it misses.
 
         It is, where r is linear in y; then an even grid needs one factorization in all.
         """
-        formula, h = self._step(k)
-        jacobian = self.rates.state_jacobian(self.times[k], guess)
+        jacobian = step.jacobian(guess)
         if jacobian.products_only and not self.evolution.linear:
             return None, np.inf
-        system = self.factors.at(formula.masses[0], h * formula.rates[0], jacobian)
-        first = residual(guess)
+        system = self.factors.at(step.mass, step.scale, jacobian)
+        first = step.residual(guess)
         if not first.any():
             return guess, 0.0
         # What is asked of the solve is what the step has to reach: ‖A y‖ as it is at the guess,
@@ -154,33 +183,29 @@ class Chain:
         solution = system.solve(-first, rtol=rtol, strict=False)
         self.counts.solves += 1
         y = guess + solution.value
-        miss, size = norm(residual(y)), norm(system.operator.apply(y))
+        miss, size = norm(step.residual(y)), norm(system.operator.apply(y))
         if miss <= max(self.rtol * size, ROUNDING * norm(first)):
             y.flags.writeable = False
             return y, 0.0
         return None, miss / size if size else np.inf
 
-    def _newton(self, k: int, guess: Array, residual: Any) -> Array:
-        formula, h = self._step(k)
+    def _newton(self, step: _Equation, guess: Array) -> Array:
+        factors = self.factors
 
         def matrix_at(y: Array) -> Operator:
-            jacobian = self.rates.state_jacobian(self.times[k], y)
-            matrix = self.factors.combined(formula.masses[0], h * formula.rates[0], jacobian)
-            self.factors.solver_for(matrix)
-            return matrix
+            return factors.combined(step.mass, step.scale, step.jacobian(y))
 
-        step = RootProblem(
-            residual=lambda x, y: residual(y),
+        problem = RootProblem(
+            residual=lambda x, y: step.residual(y),
             state_jacobian=lambda x, y: matrix_at(y),
             parameter_jacobian=lambda x, y: None,  # not asked for
             structure=self.evolution.structure,
         )
-        factors = self.factors
         if factors.selection is None:
-            matrix_at(guess)
+            factors.solver_for(matrix_at(guess))
         assert factors.selection is not None  # noqa: S101 - just made
         result = solve_newton(
-            conditions_of(step), self.x, guess, linear_solver=factors.selection.solver,
+            conditions_of(problem), self.x, guess, linear_solver=factors.selection.solver,
             analysis=factors.analysis, rtol=self.rtol, max_iterations=self.max_iterations,
             reuse=False,
         )  # fmt: skip
@@ -193,32 +218,23 @@ class Chain:
 
     # Derivatives
 
-    def parameter_jacobians(self, k: int, states: tuple[Array, ...]) -> list[tuple[float, Any]]:
-        """Return the parts of B_k: (h bⱼ, ∂r/∂xᵀ at t_{k−j}) for all j with bⱼ ≠ 0."""
-        formula, h = self._step(k)
-        return [
-            (h * b, self.rates.parameter_jacobian(self.times[k - j], states[-1 - j]))
-            for j, b in enumerate(formula.rates)
-            if b != 0.0
-        ]
-
     def push(
         self, k: int, states: tuple[Array, ...], dots: tuple[Array, ...], x_dot: Array, rtol: float
     ) -> Array:
         """Return ẏ_k, (n_y,) or (n_y, p); ``dots`` are the tangents before it, the newest last."""
-        formula, h = self._step(k)
+        formula, _ = self._step(k)
         rhs = np.zeros((states[-1].size, *x_dot.shape[1:]))
-        for scale, b in self.parameter_jacobians(k, states):
-            rhs += scale * tangent_of(b, x_dot)
         for j, a in enumerate(formula.masses[1:], start=1):
             rhs += a * tangent_rhs(self.rates.mass.source, dots[-j])
-        for j, b in enumerate(formula.rates[1:], start=1):
-            if b != 0.0:
-                earlier = self.jacobian(k - j, states[-1 - j]).source
-                rhs += h * b * tangent_rhs(earlier, dots[-j])
+        for point in self.points(k, states):
+            b = self.rates.parameter_jacobian(point.time, point.state)
+            rhs += point.scale * tangent_of(b, x_dot)
+            if any(point.weights[1:]):
+                dot = combined((0.0, *point.weights[1:]), (*dots, rhs))
+                rhs += point.scale * tangent_rhs(self.jacobian(point).source, dot)
         self.counts.solves += _columns(rhs)
         try:
-            return self.system(k, states[-1]).solve(rhs, rtol=rtol).value
+            return self.system(k, states).solve(rhs, rtol=rtol).value
         except SparseImplicitError as error:
             raise error.at(f"tangent of {self._where(k)}") from error.__cause__
 
@@ -226,20 +242,22 @@ class Chain:
         """Return λ_k for the whole cotangent of y_k, (n_y,) or (n_y, p)."""
         self.counts.adjoint_solves += _columns(y_bar)
         try:
-            return self.system(k, states[-1]).solve_adjoint(y_bar, rtol=rtol).value
+            return self.system(k, states).solve_adjoint(y_bar, rtol=rtol).value
         except SparseImplicitError as error:
             raise error.at(f"adjoint of {self._where(k)}") from error.__cause__
 
     def pull(self, k: int, states: tuple[Array, ...], adjoint: Array, x_bar: Array) -> list[Array]:
         """Add −B_kᵀ λ_k to x̄, and return −C_kjᵀ λ_k for j = 1, 2, …"""
-        formula, h = self._step(k)
-        for scale, b in self.parameter_jacobians(k, states):
-            add_contraction(x_bar, b, adjoint, scale)
+        formula, _ = self._step(k)
         back = [a * contract(self.rates.mass.source, adjoint) for a in formula.masses[1:]]
-        for j, b in enumerate(formula.rates[1:], start=1):
-            if b != 0.0:
-                earlier = self.jacobian(k - j, states[-1 - j]).source
-                back[j - 1] += h * b * contract(earlier, adjoint)
+        for point in self.points(k, states):
+            b = self.rates.parameter_jacobian(point.time, point.state)
+            add_contraction(x_bar, b, adjoint, point.scale)
+            if any(point.weights[1:]):
+                part = point.scale * contract(self.jacobian(point).source, adjoint)
+                for j, w in enumerate(point.weights[1:]):
+                    if w != 0.0:
+                        back[j] += w * part
         return back
 
     def curvature(
@@ -254,19 +272,41 @@ class Chain:
 
         For one direction. The mass terms are linear and have none.
         """
-        formula, h = self._step(k)
         x_part = np.zeros_like(self.x)
-        y_parts: list[Array] = []
-        for j, b in enumerate(formula.rates):
-            if b == 0.0:
-                y_parts.append(np.zeros_like(states[-1]))
-                continue
+        y_parts = [np.zeros_like(states[-1]) for _ in states]
+        for point in self.points(k, states):
             in_x, in_y = self.rates.second_order(
-                self.times[k - j], states[-1 - j], adjoint, x_dot, dots[-1 - j]
+                point.time, point.state, adjoint, x_dot, combined(point.weights, dots)
             )
-            x_part += h * b * in_x
-            y_parts.append(h * b * in_y)
+            x_part += point.scale * in_x
+            for j, w in enumerate(point.weights):
+                y_parts[j] += point.scale * w * in_y
         return x_part, y_parts
+
+
+@dataclass(frozen=True)
+class _Equation:
+    """One step as an equation for y: c(y), whose Jacobian is mass M + scale J(y)."""
+
+    mass: float
+    scale: float
+    residual: Callable[[Array], Array]
+    jacobian: Callable[[Array], Operator]
+
+
+def combined(weights: tuple[float, ...], states: tuple[Array, ...]) -> Array:
+    """Return Σⱼ wⱼ y_{k−j}, the newest last in ``states``; the one itself where it is only one."""
+    used = [(w, states[-1 - j]) for j, w in enumerate(weights) if w != 0.0]
+    if len(used) == 1 and used[0][0] == 1.0:
+        return used[0][1]
+    total = np.zeros_like(states[-1])
+    for w, state in used:
+        total += w * state
+    return total
+
+
+def _is(one: Array, other: Array) -> bool:
+    return one is other
 
 
 def _columns(b: Array) -> int:

@@ -2,7 +2,9 @@
 
 Step k, from t_{k−1} to t_k with h = t_k − t_{k−1}, is
 
-    c_k = Σⱼ aⱼ M y_{k−j} + h Σⱼ bⱼ r(t_{k−j}, x, y_{k−j}) = 0        j = 0, …, memory
+    c_k = Σⱼ aⱼ M y_{k−j} + h Σᵢ bᵢ r(τᵢ, x, zᵢ) = 0,    zᵢ = Σⱼ wᵢⱼ y_{k−j}    j = 0, …, memory
+
+The first rate is the one that holds y_k; the others are known before the step.
 """
 
 from __future__ import annotations
@@ -18,11 +20,20 @@ from ..linear.operator import Array
 
 
 @dataclass(frozen=True)
+class Rate:
+    """One rate of a step: b, the time τ, and w, the newest first."""
+
+    weight: float
+    time: float
+    states: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Formula:
-    """The coefficients of one step: a (of the masses) and b (of the rates), the newest first."""
+    """One step: a, the newest first, and the rates."""
 
     masses: tuple[float, ...]
-    rates: tuple[float, ...]
+    rates: tuple[Rate, ...]
 
 
 class Scheme(ABC):
@@ -32,7 +43,7 @@ class Scheme(ABC):
     memory: int
 
     @abstractmethod
-    def formula(self, k: int, lengths: Array) -> Formula:
+    def formula(self, k: int, times: Array, lengths: Array) -> Formula:
         """Return the coefficients of step k = 1, …, N, whose length is ``lengths[k − 1]``."""
 
 
@@ -62,9 +73,28 @@ class Theta(Scheme):
         self.theta: Final = float(theta)
         self.name = {1.0: "implicit-euler", 0.5: "crank-nicolson"}.get(theta, f"theta {theta:g}")
 
-    def formula(self, k: int, lengths: Array) -> Formula:
+    def formula(self, k: int, times: Array, lengths: Array) -> Formula:
         """Return a = (1, −1), b = (θ, 1 − θ)."""
-        return Formula((1.0, -1.0), (self.theta, 1.0 - self.theta))
+        new, old = float(times[k]), float(times[k - 1])
+        rates = (Rate(self.theta, new, (1.0,)), Rate(1.0 - self.theta, old, (0.0, 1.0)))
+        return Formula((1.0, -1.0), rates if self.theta < 1.0 else rates[:1])
+
+
+class Midpoint(Scheme):
+    """``M (y_k − y_{k−1}) + h r(t_{k−½}, x, (y_k + y_{k−1})/2) = 0``: order 2, A-stable.
+
+    For linear r it is Crank–Nicolson, but with data and controls taken at the middle of each step.
+    A control that is constant in each step then has λ_k for its multiplier, and is of order 2 too;
+    at the ends of a trapezoid it would be of order 1.
+    """
+
+    name = "midpoint"
+    memory = 1
+
+    def formula(self, k: int, times: Array, lengths: Array) -> Formula:
+        """Return a = (1, −1), b = 1, w = (½, ½)."""
+        middle = 0.5 * float(times[k] + times[k - 1])
+        return Formula((1.0, -1.0), (Rate(1.0, middle, (0.5, 0.5)),))
 
 
 class BDF2(Scheme):
@@ -79,16 +109,17 @@ class BDF2(Scheme):
     name = "bdf2"
     memory = 2
 
-    def formula(self, k: int, lengths: Array) -> Formula:
+    def formula(self, k: int, times: Array, lengths: Array) -> Formula:
         """Return the coefficients for the two last step lengths."""
+        rates = (Rate(1.0, float(times[k]), (1.0,)),)
         if k == 1:
-            return Formula((1.0, -1.0), (1.0,))
+            return Formula((1.0, -1.0), rates)
         ratio = float(lengths[k - 1] / lengths[k - 2])
         newest = (1.0 + 2.0 * ratio) / (1.0 + ratio)
-        return Formula((newest, -(1.0 + ratio), ratio**2 / (1.0 + ratio)), (1.0,))
+        return Formula((newest, -(1.0 + ratio), ratio**2 / (1.0 + ratio)), rates)
 
 
-SCHEMES: Final = ("implicit-euler", "crank-nicolson", "bdf2")
+SCHEMES: Final = ("implicit-euler", "crank-nicolson", "midpoint", "bdf2")
 
 
 def scheme_named(scheme: str | Scheme) -> Scheme:
@@ -99,6 +130,8 @@ def scheme_named(scheme: str | Scheme) -> Scheme:
         return Theta(1.0)
     if scheme == "crank-nicolson":
         return Theta(0.5)
+    if scheme == "midpoint":
+        return Midpoint()
     if scheme == "bdf2":
         return BDF2()
     raise ConfigError(

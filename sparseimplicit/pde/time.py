@@ -30,7 +30,7 @@ class TimeStepping:
         t_0 < … < t_N, with steps of any lengths.
     initial : array, shape (n_y,), or InitialState
         y_0: fixed, or a function of x.
-    scheme : {"implicit-euler", "crank-nicolson", "bdf2"} or Scheme
+    scheme : {"implicit-euler", "crank-nicolson", "midpoint", "bdf2"} or Scheme
     linear_solver : str or Solver
         ``"auto"`` chooses at the first step.
     max_states : int, optional

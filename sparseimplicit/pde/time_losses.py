@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ..conditions import finite_vector
-from ..errors import StructureError
+from ..errors import ShapeError, StructureError
 from ..hypergradient import checked_loss
 from ..linear.operator import Array
 
@@ -49,3 +49,72 @@ def loss_curvature(
         if in_y is None
         else finite_vector(in_y, y.size, "second_order(…), y_part"),
     )
+
+
+class TimeTracking:
+    """``L = Σ_k w_k ½ (y_k − d_k)ᵀ Q (y_k − d_k) + ½ xᵀ R x``, with second order.
+
+    Parameters
+    ----------
+    weights : array, shape (N + 1,)
+        w_k, such as those of the trapezoidal rule times its step; 0 where a time does not count.
+    matrix : sparse array, shape (n_y, n_y), symmetric
+        Q, such as a mass matrix.
+    target : array, or callable, optional
+        d_k: one of shape (n_y,) for all times, all of shape (N + 1, n_y), or ``target(t)``.
+        Default: zero.
+    control : sparse array, shape (n_x, n_x), symmetric, optional
+        R. Its term is counted once, with the last time.
+
+    Raises
+    ------
+    ShapeError
+        If the target fits neither one time nor all.
+    """
+
+    def __init__(self, weights: Any, matrix: Any, target: Any = None, control: Any = None) -> None:
+        self.weights: Final = finite_vector(weights, np.size(weights), "weights")
+        self.matrix: Final = matrix
+        self.control: Final = control
+        n = int(matrix.shape[0])
+        if target is None or callable(target):
+            self._target = target
+            return
+        given = np.asarray(target, dtype=np.float64)
+        if given.shape not in ((n,), (self.weights.size, n)):
+            raise ShapeError(
+                f"target has shape {given.shape}.",
+                where="pde.TimeTracking",
+                fix=f"give ({n},) for all times, or ({self.weights.size}, {n}).",
+            )
+        self._target = given
+
+    def target(self, k: int, t: float) -> Any:
+        """Return d_k."""
+        if self._target is None:
+            return 0.0
+        if callable(self._target):
+            return self._target(t)
+        return self._target if self._target.ndim == 1 else self._target[k]
+
+    def __call__(self, x: Array, k: int, t: float, y: Array) -> tuple[float, Any, Any]:
+        """Return the value at one time, L_x and L_y."""
+        value, l_x, l_y = 0.0, None, None
+        if self.weights[k] != 0.0:
+            miss = y - self.target(k, t)
+            l_y = self.weights[k] * (self.matrix @ miss)
+            value = 0.5 * float(miss @ l_y)
+        if self.control is not None and k == self.weights.size - 1:
+            l_x = self.control @ x
+            value += 0.5 * float(x @ l_x)
+        return value, l_x, l_y
+
+    def second_order(
+        self, x: Array, k: int, t: float, y: Array, x_dot: Array, y_dot: Array
+    ) -> tuple[Any, Any]:
+        """Return R ẋ (with the last time) and w_k Q ẏ."""
+        last = self.control is not None and k == self.weights.size - 1
+        return (
+            self.control @ x_dot if last else None,
+            self.weights[k] * (self.matrix @ y_dot) if self.weights[k] != 0.0 else None,
+        )

@@ -8,7 +8,7 @@ from scipy.linalg import expm
 from sparseimplicit import errors, pde
 from tests.reference import evolution as reference
 
-SCHEMES = ("implicit-euler", "crank-nicolson", "bdf2")
+SCHEMES = ("implicit-euler", "crank-nicolson", "midpoint", "bdf2")
 
 
 def stepping(scheme, **settings):
@@ -55,7 +55,7 @@ def test_tangents_and_cotangents_pair(scheme):
 
 
 @pytest.mark.parametrize(("scheme", "order"), [("implicit-euler", 1), ("crank-nicolson", 2),
-                                               ("bdf2", 2)])  # fmt: skip
+                                               ("midpoint", 2), ("bdf2", 2)])  # fmt: skip
 def test_order_on_uneven_steps(scheme, order):
     """Against the matrix exponential, on grids whose neighbouring steps differ by a factor of 2."""
     misses = []
@@ -178,3 +178,22 @@ def test_controls_that_act_at_their_own_time():
     np.testing.assert_array_equal(one.jvp(np.ones(8)), two.jvp(np.ones(8)))
     with pytest.raises(errors.ShapeError, match="columns"):
         build(lambda t, x, y: pde.Columns(-b, 8)).gradient(loss)
+
+
+def test_time_tracking_is_what_it_says():
+    rng = np.random.default_rng(11)
+    q, r = (m @ m.T for m in (rng.standard_normal((3, 3)), rng.standard_normal((2, 2))))
+    x, y, x_dot, y_dot = (rng.standard_normal(n) for n in (2, 3, 2, 3))
+    d, w = rng.standard_normal((5, 3)), np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    for target in (d, d[4], lambda t: d[4]):
+        loss = pde.TimeTracking(w, q, target, r)
+        value, l_x, l_y = loss(x, 4, 0.5, y)
+        assert value == pytest.approx(2.0 * (y - d[4]) @ q @ (y - d[4]) + 0.5 * x @ r @ x)
+        np.testing.assert_allclose(l_x, r @ x)
+        np.testing.assert_allclose(l_y, 4.0 * q @ (y - d[4]))
+        in_x, in_y = loss.second_order(x, 4, 0.5, y, x_dot, y_dot)
+        np.testing.assert_allclose(in_x, r @ x_dot)
+        np.testing.assert_allclose(in_y, 4.0 * q @ y_dot)
+        assert loss(x, 0, 0.0, y) == (0.0, None, None)
+    with pytest.raises(errors.ShapeError, match="target"):
+        pde.TimeTracking(w, q, d[:4])

@@ -91,7 +91,7 @@ def coefficients(scheme, k, times):
         return [1.0, -1.0], [1.0, 0.0]
     if scheme == "crank-nicolson":
         return [1.0, -1.0], [0.5, 0.5]
-    if k == 1:
+    if k == 1 or scheme == "midpoint":  # whose equation stands below
         return [1.0, -1.0], [1.0, 0.0]
     nodes = times[[k, k - 1, k - 2]]
     h = nodes[0] - nodes[1]
@@ -114,7 +114,12 @@ def march(scheme, x, times=TIMES):
         y = ys[-1].copy()
         for _ in range(30):
             c = a[0] * MASS @ y + h * b[0] * rate(times[k], x, y) + settled
-            y = y - np.linalg.solve(a[0] * MASS + h * b[0] * rate_y(times[k], x, y), c)
+            jacobian = a[0] * MASS + h * b[0] * rate_y(times[k], x, y)
+            if scheme == "midpoint":
+                middle, z = (times[k] + times[k - 1]) / 2.0, (y + ys[-1]) / 2.0
+                c = MASS @ (y - ys[-1]) + h * rate(middle, x, z)
+                jacobian = MASS + h / 2.0 * rate_y(middle, x, z)
+            y = y - np.linalg.solve(jacobian, c)
         ys.append(y)
     return np.array(ys)
 
