@@ -15,7 +15,7 @@ basis = Basis(MeshLine(np.linspace(0, 1, 31)), ElementLineP2(), intorder=6)
 s = basis.doflocs[0]
 ends = sparse.diags_array(np.isin(s, (0.0, 1.0)).astype(float))
 inside = sparse.eye_array(s.size) - ends
-dt, steps = 0.05, 7
+dt, steps, at = 0.05, 7, basis.interpolate
 
 
 @BilinearForm
@@ -36,18 +36,14 @@ def twice(u, v, w):  # the second derivative of the flow, with an adjoint
 M = BilinearForm(lambda u, v, w: u * v).assemble(basis)
 burgers = pde.Evolution(
     mass=inside @ M,  # the rows of the ends hold u = 0, at every time but the first
-    residual=lambda t, x, y: inside @ flow.assemble(basis, y=basis.interpolate(y)) + ends @ y,
-    state_jacobian=lambda t, x, y: (
-        inside @ linearized.assemble(basis, y=basis.interpolate(y)) + ends
-    ),
+    residual=lambda t, x, y: inside @ flow.assemble(basis, y=at(y)) + ends @ y,
+    state_jacobian=lambda t, x, y: inside @ linearized.assemble(basis, y=at(y)) + ends,
     parameter_jacobian=lambda t, x, y: sparse.csr_array((y.size, x.size)),
     second_order=lambda t, x, y, adjoint, x_dot, y_dot: (
         np.zeros_like(x),
-        twice.assemble(basis, a=basis.interpolate(inside @ adjoint)) @ y_dot,
+        twice.assemble(basis, a=at(inside @ adjoint)) @ y_dot,
     ),
 )
-
-
 x = np.interp(s, basis.mesh.p[0], np.sin(2 * np.pi * basis.mesh.p[0]))
 initial = pde.InitialState.affine(sparse.eye_array(s.size))  # y_0 is x
 stepping = pde.TimeStepping(burgers, dt * np.arange(steps + 1), initial, max_factors=steps)
