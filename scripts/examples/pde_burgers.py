@@ -45,7 +45,7 @@ burgers = pde.Evolution(
     ),
 )
 x = np.interp(s, basis.mesh.p[0], np.sin(2 * np.pi * basis.mesh.p[0]))
-initial = pde.InitialState.affine(sparse.eye_array(s.size))  # y_0 is x
+initial = pde.Dependent.affine(sparse.eye_array(s.size))  # y_0 is x
 stepping = pde.TimeStepping(burgers, dt * np.arange(steps + 1), initial, max_factors=steps)
 trajectory = stepping.solve(x, rtol=1e-13)
 energy = pde.TimeTracking(2 * dt * np.minimum(np.arange(steps + 1), 1), M)

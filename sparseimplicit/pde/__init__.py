@@ -1,7 +1,11 @@
 """PDE on the spine: evolution equations in time, and variational inequalities."""
 
-from .evolution import Columns, Evolution, InitialState, no_curvature
+from .active_set import InequalityReport
+from .dependent import Columns, Dependent
+from .evolution import Evolution, no_curvature
+from .obstacle import VariationalInequality
 from .schemes import BDF2, Midpoint, Theta
+from .solved_inequality import SolvedInequality
 from .time import TimeStepping
 from .time_hessian import TimeHessian
 from .time_losses import TimeTracking
@@ -11,9 +15,11 @@ from .trajectory import Trajectory
 __all__ = [
     "BDF2",
     "Columns",
+    "Dependent",
     "Evolution",
-    "InitialState",
+    "InequalityReport",
     "Midpoint",
+    "SolvedInequality",
     "Theta",
     "TimeGradient",
     "TimeHessian",
@@ -21,5 +27,6 @@ __all__ = [
     "TimeStepping",
     "TimeTracking",
     "Trajectory",
+    "VariationalInequality",
     "no_curvature",
 ]

@@ -24,7 +24,8 @@ from ..linear import Operator, PreparedSystem
 from ..linear.operator import Array, norm
 from ..newton import solve_newton
 from ..problem import RootProblem
-from .evolution import Evolution, Rates, add_contraction, tangent_of
+from .dependent import add_contraction, tangent_of
+from .evolution import Evolution, Rates
 from .factors import Factors
 from .schemes import Formula, Scheme, step_lengths
 

@@ -28,7 +28,7 @@ class TimeStepping:
     evolution : Evolution
     times : array, shape (N + 1,)
         t_0 < … < t_N, with steps of any lengths.
-    initial : array, shape (n_y,), or InitialState
+    initial : array, shape (n_y,), or Dependent
         y_0: fixed, or a function of x.
     scheme : {"implicit-euler", "crank-nicolson", "midpoint", "bdf2"} or Scheme
     linear_solver : str or Solver

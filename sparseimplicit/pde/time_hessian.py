@@ -21,7 +21,8 @@ from ..errors import SparseImplicitError
 from ..linear.checks import check_rtol, checked_columns
 from ..linear.operator import Array
 from .checkpoints import Node, Sweep
-from .evolution import add_contraction, no_curvature
+from .dependent import add_contraction
+from .evolution import no_curvature
 from .time_losses import TimeLoss, loss_at, loss_curvature
 from .time_report import TimeReport
 

@@ -14,14 +14,8 @@ from ..linear.checks import check_rtol, checked_columns
 from ..linear.operator import Array
 from .chain import Chain
 from .checkpoints import Node, Sweep
-from .evolution import (
-    InitialState,
-    Rates,
-    add_contraction,
-    checked_jacobian,
-    initial_state,
-    tangent_of,
-)
+from .dependent import Dependent, add_contraction, checked_jacobian, dependent, tangent_of
+from .evolution import Rates
 from .factors import Factors
 from .time_hessian import TimeHessian
 from .time_losses import TimeLoss, loss_at
@@ -66,7 +60,7 @@ class Trajectory:
         self.x: Final = x
         self.times: Final = stepping.times
         self.rtol: Final = rtol
-        self.initial: Final[InitialState] = initial_state(stepping.initial, x.size)
+        self.initial: Final[Dependent] = dependent(stepping.initial, x.size)
         evolution = stepping.evolution
         rates = Rates(evolution, x)
         y_0 = np.array(self.initial.value(x), dtype=np.float64).reshape(-1)

@@ -82,7 +82,7 @@ def test_a_linear_quadratic_product_takes_two_solves_a_step_and_no_factorization
 def test_curvature_of_the_initial_state():
     """y_0 = (x₀², x₀ x₁), then decay: the Hessian of ½‖y_N‖² by the complex step."""
     k = np.array([[2.0, 1.0], [0.0, 3.0]])
-    initial = pde.InitialState(
+    initial = pde.Dependent(
         lambda x: np.array([x[0] ** 2, x[0] * x[1]]),
         lambda x: np.array([[2 * x[0], 0.0], [x[1], x[0]]]),
         lambda x, y_bar, x_dot: np.array(

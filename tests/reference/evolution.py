@@ -52,7 +52,7 @@ def evolution(**changes):
     return pde.Evolution(**{**fields, **changes})
 
 
-INITIAL = pde.InitialState.affine(E, OFFSET)
+INITIAL = pde.Dependent.affine(E, OFFSET)
 
 
 class Loss:
