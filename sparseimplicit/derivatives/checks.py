@@ -70,6 +70,10 @@ def check_energy(problem: Any, x: Any, y: Any, *, seed: int = 0) -> DerivativeCh
     errors["third"] = _relative(
         problem.third(x, y, v, w), slope(lambda p, q: by_state(problem.terms, p, q, w), dy=v)
     )
+    errors["second_order"] = _relative(
+        np.concatenate(problem.second_order(x, y, w, u, v)),
+        slope(lambda p, q: _by_both(problem.terms, p, q, along=w), u, v),
+    )
     if x.size:
         bu = slope(g_y, dx=u)
         cross = problem.cross_hessian(x, y)
@@ -103,6 +107,13 @@ def check_residual(problem: Any, x: Any, y: Any, *, seed: int = 0) -> Derivative
     errors["state_product"] = _relative(problem.state_product(x, y, v), av)
     size = float(np.linalg.norm(weight) * np.linalg.norm(av))
     errors["state_adjoint"] = _relative(problem.state_adjoint(x, y, weight) @ v, weight @ av, size)
+    inner = weight.copy()
+    if problem.fixed is not None:
+        inner[problem.fixed] = 0.0
+    moved = _by_both(problem.terms, x + 1j * STEP * u, y + 1j * STEP * v, weight=inner)
+    given = np.concatenate(problem.second_order(x, y, weight, u, v))
+    scale = float(np.linalg.norm(np.real(moved)))
+    errors["second_order"] = _relative(given, np.imag(moved) / STEP, scale)
     if x.size:
         bu = np.imag(rows(x + 1j * STEP * u, y)) / STEP
         jacobian = problem.parameter_jacobian(x, y)
@@ -123,13 +134,19 @@ def total(terms: list[BoundTerm], x: Any, y: Any) -> Any:
     return result
 
 
-def by_state(terms: list[BoundTerm], x: Any, y: Any, w: Array | None = None) -> Any:
-    """Return g_y, or g_yy w, by numpy, element by element; x and y may be complex."""
+def by_state(
+    terms: list[BoundTerm], x: Any, y: Any, along: Array | None = None,
+    weight: Array | None = None,
+) -> Any:  # fmt: skip
+    """Return g_y, or g_yy v along v, by numpy, element by element; x and y may be complex.
+
+    weight : of the rows of a residual r: g is weightᵀ r.
+    """
     out = np.zeros(y.size, dtype=np.result_type(x, y, float))
     for term in terms:
-        (output,), _ = contracted(term, Contraction(() if w is None else ("y",)))
+        (output,), _ = contracted(term, _contraction(along, weight))
         nodes = gradient(term.graph, output, term.y_nodes)
-        values = evaluate(term.graph, nodes, loader(term, x, y, w))
+        values = evaluate(term.graph, nodes, loader(term, x, y, along, weight))
         local = np.stack([np.broadcast_to(values[a], (term.count,)) for a in nodes], axis=1)
         if term.lifted:
             local = local @ term.filters(x)
@@ -137,12 +154,17 @@ def by_state(terms: list[BoundTerm], x: Any, y: Any, w: Array | None = None) -> 
     return out
 
 
-def by_parameters(terms: list[BoundTerm], x: Any, y: Any) -> Any:
-    """Return g_x by numpy; x and y may be complex."""
+def by_parameters(
+    terms: list[BoundTerm], x: Any, y: Any, along: Array | None = None,
+    weight: Array | None = None,
+) -> Any:  # fmt: skip
+    """Return g_x, or g_xy v along v, by numpy, as `by_state`."""
     out = np.zeros(x.size, dtype=np.result_type(x, y, float))
     for term in terms:
-        nodes = gradient(term.graph, term.outputs[0], term.x_nodes)
-        values = evaluate(term.graph, nodes, loader(term, x, y))
+        (output,), lifts = contracted(term, _contraction(along, weight))
+        load = loader(term, x, y, along, weight)
+        nodes = gradient(term.graph, output, term.x_nodes)
+        values = evaluate(term.graph, nodes, load)
         for (name, j), a in zip(term.x_inputs, nodes, strict=True):
             each = np.broadcast_to(values[a], (term.count,))
             if name == "xs":
@@ -150,11 +172,22 @@ def by_parameters(terms: list[BoundTerm], x: Any, y: Any) -> Any:
             elif term.xi is not None:
                 np.add.at(out, term.xi[:, j], each)
         if term.lift_places is not None:
-            nodes = gradient(term.graph, term.outputs[0], term.y_nodes)
-            values = evaluate(term.graph, nodes, loader(term, x, y))
-            local = np.stack([np.broadcast_to(values[a], (term.count,)) for a in nodes])
-            out[term.lift_places] += term.by_coefficients(local @ y[term.yi])
+            sides = [(term.y_nodes, y)] + ([] if along is None else [(lifts[0], along)])
+            for lift, u in sides:
+                nodes = gradient(term.graph, output, lift)
+                values = evaluate(term.graph, nodes, load)
+                local = np.stack([np.broadcast_to(values[a], (term.count,)) for a in nodes])
+                out[term.lift_places] += term.by_coefficients(local @ u[term.yi])
     return out
+
+
+def _by_both(terms: list[BoundTerm], x: Any, y: Any, **given: Array) -> Any:
+    """Return the derivatives by x and by y, one behind the other."""
+    return np.concatenate([by_parameters(terms, x, y, **given), by_state(terms, x, y, **given)])
+
+
+def _contraction(along: Array | None, weight: Array | None) -> Contraction:
+    return Contraction(() if along is None else ("y",), weighted=weight is not None)
 
 
 def _traced(term: BoundTerm, x: Array, y: Array, rng: np.random.Generator) -> float:

@@ -112,8 +112,11 @@ def at(load: Any, name: str, place: int, element: int) -> float:
     return float(value if value.ndim == 0 else value[element])
 
 
-def loader(term: BoundTerm, x: Any, y: Any, direction: Any = None) -> Any:
-    """Return how numpy reads the local inputs of all elements; x and y may be complex."""
+def loader(term: BoundTerm, x: Any, y: Any, direction: Any = None, weight: Any = None) -> Any:
+    """Return how numpy reads the local inputs of all elements; x and y may be complex.
+
+    weight : of the rows of a residual.
+    """
     local = y[term.yi]
     along = local if direction is None else direction[term.yi]
     if term.lifted:
@@ -129,6 +132,8 @@ def loader(term: BoundTerm, x: Any, y: Any, direction: Any = None) -> Any:
             return x[term.shared_places[place]]
         if name == "xm" and term.xi is not None:
             return x[term.xi[:, place]]
+        if name == "weight" and term.rows is not None:
+            return weight[term.rows[:, place]]
         assert term.c is not None  # noqa: S101 - traced inputs alone are asked for
         return term.c[:, place]
 

@@ -25,6 +25,7 @@ from . import (
     lanes,
     lines,
     rows,
+    seams,
     stencil,
     stencils,
     transfers,
@@ -92,15 +93,20 @@ def _warm_grids(shape: tuple[int, int]) -> None:
         pivots, lower = np.empty((groups, w * lanes.LANES), real), np.empty((groups, 0), half)
         lines.factorize(c, starts, none, w, 1, 0, pivots, lower)
         b, x, scratch = fine.astype(real), np.zeros(n, real), np.empty((2, w * lanes.LANES), real)
-        lines.solve(pivots, lower, starts, w, 1, 0, 1.0, True, b, x, scratch)
+        lines.solve(pivots, lower, starts, starts, w, 1, 0, 1.0, True, b, x, scratch)
         weighted, small = weights.astype(real), np.zeros(points, real)
-        for products, between in ((stencil, transfers), (bordered, bordered_transfers)):
-            products.residual(c.astype(real), offsets, size, x, b, x.copy())
-            products.residual(c, offsets, size, x, b, x.copy())
+        for held in (c.astype(real), c):  # the finest level of a lean hierarchy is in double
+            seams.across(held, offsets[:0, :2], none[:, :3], w, 1, x, True, b)
+            for products in (stencil, bordered):
+                products.residual(held, offsets, size, x, b, x.copy())
+        for between in (transfers, bordered_transfers):
             between.restrict(weighted, reached, size, coarse, steps, b, small)
             between.prolong(weighted, reached, size, coarse, steps, small, x)
         vectors.cast(fine, 1.0, b)
         vectors.cast(b, 1.0, fine)
+        # CG in double takes what a hierarchy in single returns.
+        vectors.dots(fine.reshape(-1, 1), b.reshape(-1, 1))
+        vectors.direction(np.ones(1), b.reshape(-1, 1), fine.copy().reshape(-1, 1))
     # The coarsest grid is in double precision, and gets its residual from one in single.
     restricted, single = np.zeros(points), fine.astype(np.float32)
     for between in (transfers, bordered_transfers):

@@ -199,24 +199,27 @@ def _unmatched(indptr: Any, indices: Any, values: Any, tolerance: Any, both: Any
     of it. Unless ``both``, only the latter are looked at.
     """
     surplus = 0
-    for k in range(indptr[i], indptr[i + 1]):
-        j = indices[k]
+    # Unsigned places: of signed ones numba asks each time whether they count from the end.
+    for k in range(indptr[np.uint64(i)], indptr[np.uint64(i) + np.uint64(1)]):
+        j = indices[np.uint64(k)]
         if j < i:
             surplus += 1
         if j == i or (j < i and not both):
             continue
+        first, last = indptr[np.uint64(j)], indptr[np.uint64(j) + np.uint64(1)]
         # Rows often mirror each other, as on grids; elsewhere the partner is searched for.
-        place = indptr[i] + indptr[j + 1] - 1 - k
-        if not indptr[j] <= place < indptr[j + 1] or indices[place] != i:
+        place = indptr[np.uint64(i)] + last - 1 - k
+        if not first <= place < last or indices[np.uint64(place)] != i:
             place = place_of(indptr, indices, j, i)
         partner = 0.0
-        if place < indptr[j + 1] and indices[place] == i:
-            partner = values[place]
+        if place < last and indices[np.uint64(place)] == i:
+            partner = values[np.uint64(place)]
             if j > i:
                 surplus -= 1
-        off, own = abs(values[k] - partner), min(abs(values[k]), abs(partner))
+        own = values[np.uint64(k)]
+        off, least = abs(own - partner), min(abs(own), abs(partner))
         # The two are no larger than the largest of their rows: mostly that is enough.
-        if off > tolerance * own and off > tolerance * min(
+        if off > tolerance * least and off > tolerance * min(
             _largest(indptr, values, i), _largest(indptr, values, j)
         ):
             return j, surplus

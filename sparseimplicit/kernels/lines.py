@@ -25,7 +25,7 @@ from .vectorized import load, store
 
 TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
 NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
-RUN: Final = 8 * LANES  # points of one line brought over before the next: neighbours in memory
+RUN: Final = 64 * LANES  # points of lines brought over at a time: long runs, that stay in the cache
 ASSEMBLED: Final = LANES  # and points whose rows are filled at a time
 
 
@@ -53,7 +53,8 @@ def factorize(
 def solve(
     pivots: Any,
     lower: Any,
-    lines: Any,
+    reads: Any,
+    writes: Any,
     points: int,
     stride: int,
     band: int,
@@ -65,17 +66,21 @@ def solve(
 ) -> None:
     """x (+)= damping M⁻¹ r for the blocks of a tiling; scratch (tasks, m p LANES).
 
+    reads, writes : ``lines``, or with −1 for a line where r is 0, or where x is not wanted.
+
     Tasks share out the groups; what a group does is the same whoever does it.
     """
     run = _solve_parallel if r.size >= PARALLEL_ROWS else _solve
     damping = pivots.dtype.type(damping)
-    run(pivots, lower, lines, points, stride, band, damping, add, r, x, scratch)
+    run(pivots, lower, reads, writes, points, stride, band, damping, add, r, x, scratch)
 
 
 def solve_anew(
     coefficients: Any,
     lines: Any,
     links: Any,
+    reads: Any,
+    writes: Any,
     points: int,
     stride: int,
     band: int,
@@ -93,8 +98,8 @@ def solve_anew(
     that is held of them.
     """
     _solve_anew_parallel(
-        coefficients, lines, links, points, stride, band, pivots.dtype.type(damping), add, r, x,
-        scratch, pivots, lower,
+        coefficients, lines, links, reads, writes, points, stride, band,
+        pivots.dtype.type(damping), add, r, x, scratch, pivots, lower,
     )  # fmt: skip
 
 
@@ -215,16 +220,31 @@ def _factorize_parallel(coefficients, lines, links, points, stride, band, pivots
 
 
 @njit(cache=True, nogil=True)
-def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
-    """t[(at m + l) LANES + v] = r[lines[line, v] + at stride]."""
-    m, begin = lines.shape[0], _blocks(points, stride)
-    for first in range(0, begin, RUN):
-        for line in range(m):
-            for at in range(first, min(first + RUN, begin), LANES):
+def _anywhere(lines):  # type: ignore[no-untyped-def]
+    """Return for each line whether one of the blocks has it."""
+    there = np.zeros(lines.shape[0], np.bool_)
+    for line in range(lines.shape[0]):
+        for v in range(LANES):
+            if lines[line, v] >= 0:
+                there[line] = True
+    return there
+
+
+@njit(cache=True, nogil=True)
+def _gather(r, lines, there, first, last, stride, whole, t):  # type: ignore[no-untyped-def]
+    """t[(at m + l) LANES + v] = r[lines[line, v] + at stride] of some points; 0 for no line.
+
+    whole : as many points as lanes at a time, side by side.
+    """
+    m = lines.shape[0]
+    for line in range(m):
+        if not there[line]:
+            for at in range(first, last):
+                t[(at * m + line) * LANES : (at * m + line + 1) * LANES] = 0.0
+        elif whole:
+            for at in range(first, last, LANES):
                 gather(r, lines, line, at, t, (at * m + line) * LANES, m * LANES)
-    for first in range(begin, points, RUN):
-        last = min(first + RUN, points)
-        for line in range(m):
+        else:
             for v in range(LANES):
                 start = lines[line, v]
                 if start >= 0:
@@ -238,49 +258,51 @@ def _gather(r, lines, points, stride, t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _scatter(t, lines, points, stride, damping, add, x):  # type: ignore[no-untyped-def]
-    """x[lines[line, v] + at stride] (+)= damping t[(at m + l) LANES + v]."""
-    m, begin = lines.shape[0], _blocks(points, stride)
+def _scatter(t, lines, there, first, last, stride, whole, damping, add, x):  # type: ignore[no-untyped-def]
+    """x[lines[line, v] + at stride] (+)= damping t[(at m + l) LANES + v] of some points."""
+    m = lines.shape[0]
     if damping != 1.0:
-        for i in range(points * m * LANES):
+        for i in range(first * m * LANES, last * m * LANES):
             t[i] *= damping
-    for first in range(0, begin, RUN):
-        for line in range(m):
-            for at in range(first, min(first + RUN, begin), LANES):
+    for line in range(m):
+        if not there[line]:
+            continue
+        if whole:
+            for at in range(first, last, LANES):
                 to = (at * m + line) * LANES
                 if add:
                     scatter_add(t, to, m * LANES, x, lines, line, at)
                 else:
                     scatter(t, to, m * LANES, x, lines, line, at)
-    for first in range(begin, points, RUN):
-        last = min(first + RUN, points)
-        for line in range(m):
-            for v in range(LANES):
-                start = lines[line, v]
-                if start < 0:
-                    continue
-                if add:
-                    for at in range(first, last):
-                        x[np.uint64(start + at * stride)] += t[
-                            np.uint64((at * m + line) * LANES + v)
-                        ]
-                else:
-                    for at in range(first, last):
-                        x[np.uint64(start + at * stride)] = t[
-                            np.uint64((at * m + line) * LANES + v)
-                        ]
+            continue
+        for v in range(LANES):
+            start = lines[line, v]
+            if start < 0:
+                continue
+            if add:
+                for at in range(first, last):
+                    x[np.uint64(start + at * stride)] += t[np.uint64((at * m + line) * LANES + v)]
+            else:
+                for at in range(first, last):
+                    x[np.uint64(start + at * stride)] = t[np.uint64((at * m + line) * LANES + v)]
 
 
 @njit(cache=True, nogil=True)
-def _substitute(pivots, lower, rows, band, ones, t):  # type: ignore[no-untyped-def]
-    """t = (L D Lᵀ)⁻¹ t for one group."""
+def _forward(lower, first, last, band, ones, t):  # type: ignore[no-untyped-def]
+    """t = L⁻¹ t of some rows, those before them being done."""
     width = band * LANES
-    for row in range(rows):
+    for row in range(first, last):
         reach = min(band, row)
         eliminate(
             t, row * LANES, ones, 0, lower, row * width, LANES, t, (row - 1) * LANES, -LANES, reach
         )
-    for row in range(rows - 1, -1, -1):  # the column below row's diagonal lies one row further each
+
+
+@njit(cache=True, nogil=True)
+def _backward(pivots, lower, first, last, rows, band, t):  # type: ignore[no-untyped-def]
+    """t = L⁻ᵀ D⁻¹ t of some rows, those behind them being done."""
+    width = band * LANES
+    for row in range(last - 1, first - 1, -1):  # the column below a diagonal: one row further each
         reach = min(band, rows - 1 - row)
         eliminate(
             t, row * LANES, pivots, row * LANES, lower, (row + 1) * width, width + LANES,
@@ -288,35 +310,80 @@ def _substitute(pivots, lower, rows, band, ones, t):  # type: ignore[no-untyped-
         )  # fmt: skip
 
 
+@njit(cache=True, nogil=True)
+def _solve_group(pivots, lower, reads, writes, points, stride, band, ones, damping, add, r, x, t):  # type: ignore[no-untyped-def]
+    """Solve the blocks of one group: as it is brought over, and as it is brought back."""
+    m, blocks = reads.shape[0], _blocks(points, stride)
+    read, written = _anywhere(reads), _anywhere(writes)
+    runs = (blocks + RUN - 1) // RUN
+    all_runs = runs + (points - blocks + RUN - 1) // RUN
+    for run in range(all_runs):
+        first, last, whole = _points_of(run, runs, blocks, points)
+        _gather(r, reads, read, first, last, stride, whole, t)
+        _forward(lower, first * m, last * m, band, ones, t)
+    for run in range(all_runs - 1, -1, -1):
+        first, last, whole = _points_of(run, runs, blocks, points)
+        _backward(pivots, lower, first * m, last * m, points * m, band, t)
+        _scatter(t, writes, written, first, last, stride, whole, damping, add, x)
+
+
+@njit(inline="always")
+def _points_of(run, runs, blocks, points):  # type: ignore[no-untyped-def]
+    """Return the points of a run, and whether it is made of whole blocks."""
+    if run < runs:
+        return run * RUN, min((run + 1) * RUN, blocks), True
+    first = blocks + (run - runs) * RUN
+    return first, min(first + RUN, points), False
+
+
 @njit(inline="always")
 def _solve_groups(  # type: ignore[no-untyped-def]
-    pivots, lower, lines, points, stride, band, damping, add, r, x, first, tasks, t
+    pivots, lower, reads, writes, points, stride, band, damping, add, r, x, first, tasks, t
 ):
     ones = np.ones(LANES, pivots.dtype)
-    for g in range(first, lines.shape[0], tasks):
-        _gather(r, lines[g], points, stride, t)
-        _substitute(pivots[g], lower[g], lines.shape[1] * points, band, ones, t)
-        _scatter(t, lines[g], points, stride, damping, add, x)
+    for g in range(first, reads.shape[0], tasks):
+        _solve_group(
+            pivots[g], lower[g], reads[g], writes[g], points, stride, band, ones, damping, add,
+            r, x, t,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _solve(pivots, lower, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
-    _solve_groups(pivots, lower, lines, points, stride, band, damping, add, r, x, 0, 1, scratch[0])
+def _solve(pivots, lower, reads, writes, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
+    _solve_groups(
+        pivots, lower, reads, writes, points, stride, band, damping, add, r, x, 0, 1, scratch[0]
+    )
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _solve_parallel(pivots, lower, lines, points, stride, band, damping, add, r, x, scratch):  # type: ignore[no-untyped-def]
+def _solve_parallel(  # type: ignore[no-untyped-def]
+    pivots, lower, reads, writes, points, stride, band, damping, add, r, x, scratch
+):
     tasks = scratch.shape[0]
     for task in prange(tasks):
         _solve_groups(
-            pivots, lower, lines, points, stride, band, damping, add, r, x, task, tasks,
+            pivots, lower, reads, writes, points, stride, band, damping, add, r, x, task, tasks,
             scratch[task],
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _solve_anew_parallel(  # type: ignore[no-untyped-def]
-    coefficients, lines, links, points, stride, band, damping, add, r, x, scratch, pivots, lower
+    coefficients,
+    lines,
+    links,
+    reads,
+    writes,
+    points,
+    stride,
+    band,
+    damping,
+    add,
+    r,
+    x,
+    scratch,
+    pivots,
+    lower,
 ):
     tasks = scratch.shape[0]
     for task in prange(tasks):
@@ -324,6 +391,6 @@ def _solve_anew_parallel(  # type: ignore[no-untyped-def]
         counts = np.zeros(2, np.int64)
         for g in range(task, lines.shape[0], tasks):
             _factorize_block(coefficients, lines[g], links, points, stride, band, d, low, counts)
-            _gather(r, lines[g], points, stride, t)
-            _substitute(d, low, lines.shape[1] * points, band, ones, t)
-            _scatter(t, lines[g], points, stride, damping, add, x)
+            _solve_group(
+                d, low, reads[g], writes[g], points, stride, band, ones, damping, add, r, x, t
+            )

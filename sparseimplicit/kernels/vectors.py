@@ -30,7 +30,7 @@ def dot(a: Floats, b: Floats) -> float:
     return float(dots(a.reshape(-1, 1), b.reshape(-1, 1))[0])
 
 
-def dots(a: Floats, b: Floats) -> Floats:
+def dots(a: Floats, b: NDArray[Any]) -> Floats:
     """Return aⱼᵀ bⱼ for each column j of C-ordered (n, k); (k,)."""
     n, k = a.shape
     if k == 0:
@@ -72,7 +72,7 @@ def step(
     return squared, weighted
 
 
-def direction(beta: Floats, z: Floats, p: Floats, diagonal: Floats = NOTHING) -> None:
+def direction(beta: Floats, z: NDArray[Any], p: Floats, diagonal: Floats = NOTHING) -> None:
     """In place p = D z + p β, column by column; without a diagonal D = I."""
     run = _direction_parallel if p.shape[0] >= PARALLEL_ROWS else _direction
     run(beta, z.reshape(-1), p.reshape(-1), diagonal, p.shape[1])

@@ -35,6 +35,7 @@ class ConjugateGradients(PreparedMethod):
         self._precondition = _identity if preconditioner is None else preconditioner.apply_into
         self._diagonal = NOTHING if preconditioner is None else preconditioner.diagonal
         self._limit = limit
+        self._precision = np.float64 if preconditioner is None else preconditioner.precision
         if preconditioner is not None:
             self.factorizations = preconditioner.factorizations
             self.bytes_estimate = preconditioner.bytes_estimate
@@ -49,8 +50,11 @@ class ConjugateGradients(PreparedMethod):
         self._operator.expect(int(PACE * np.log(2.0 / float(rtol.min()))))
         x, r = np.zeros_like(b), b.copy()
         q = np.empty_like(b)
-        z = self._precondition(r, q)
-        p = z.copy()
+        # A p has done its work when z is made: its memory serves, if it has z's precision.
+        single = self._precision != b.dtype and b.shape[1] == 1
+        room = np.empty(b.shape, self._precision) if single else q
+        z = self._precondition(r, room)
+        p = z.astype(np.float64)
         rho = dots(r, z)
         # A diagonal M costs no pass of its own: it is applied on the way.
         diagonal = self._diagonal
@@ -82,8 +86,7 @@ class ConjugateGradients(PreparedMethod):
                     return attempt(x)
             if self._hopeless(course.residuals, float(rtol.min())):
                 return attempt(x, Reason.STAGNATED)
-            # A p has done its work: its memory is free.
-            z = r if diagonal.size else self._precondition(r, q)
+            z = r if diagonal.size else self._precondition(r, room)
             rho, previous = weighted if diagonal.size else dots(r, z), rho
             if not (rho > 0).all():
                 if not np.isfinite(rho).all():

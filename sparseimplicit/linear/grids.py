@@ -191,6 +191,35 @@ def tiling(
     return Tiling(grouped, links, shape[axis], strides[axis], band)
 
 
+@dataclass(frozen=True)
+class Seams:
+    """The borders between blocks of lines side by side; see `kernels.seams` for the tables.
+
+    beside : the lines of the shifted tiling, −1 for those that are not at a seam.
+    """
+
+    starts: Table
+    links: Table
+    beside: Table
+
+
+@lru_cache(maxsize=256)
+def seams(
+    shape: Shape, offsets: tuple[Offset, ...], axis: int, size: Shape, shift: Shape
+) -> Seams | None:
+    """Return the seams of the tiling without a shift; None where blocks meet along two axes."""
+    beside = [a for a in range(3) if a != axis and size[a] > 1]
+    if len(beside) != 1:
+        return None
+    across, strides = beside[0], (shape[1] * shape[2], shape[2], 1)
+    after = np.arange(size[across], shape[across], size[across])
+    starts = strides[across] * np.stack([after - 1, after], axis=1)
+    links = [(k, int(o[across] < 0), o[axis]) for k, o in enumerate(offsets) if o[across]]
+    lines = tiling(shape, offsets, axis, size, shift).lines
+    at_seam = np.where(np.isin(lines, starts), lines, -1)
+    return Seams(starts, np.array(links, dtype=np.int64).reshape(-1, 3), at_seam)
+
+
 def _links(offsets: tuple[Offset, ...], axis: int, across: list[int], size: Shape) -> Table:
     first, second = across
     m = size[first] * size[second]

@@ -80,6 +80,8 @@ class Hierarchy(PreparedPreconditioner):
         )
         if lean:  # what the set-up alone has needed is not to be held beside
             self.analysis.clear()
+        if usual:
+            self.precision = self.levels[0].x.dtype.type
         self.bytes_estimate = sum(level.bytes for level in self.levels)
 
     def apply(self, r: Array) -> Array:
@@ -87,11 +89,16 @@ class Hierarchy(PreparedPreconditioner):
         return self.apply_into(r, np.empty_like(r))
 
     def apply_into(self, r: Array, out: Array) -> Array:
-        """Write one V-cycle on each column of r into ``out``."""
+        """Write one V-cycle on each column of r into ``out``; of one column in `precision`."""
         finest = self.levels[0]
         for k in range(r.shape[1]):
             with self._lock:
                 cast(np.ascontiguousarray(r[:, k]), 1.0, finest.b)
+                if self._unit == 1.0 and out.dtype == finest.x.dtype and r.shape[1] == 1:
+                    held, finest.x = finest.x, out.reshape(-1)
+                    cycle(self.levels)
+                    finest.x = held
+                    continue
                 cycle(self.levels)
                 if r.shape[1] == 1:
                     cast(finest.x, 1.0 / self._unit, out.reshape(-1))

@@ -13,10 +13,11 @@ from ..kernels import (
     bordered,
     bordered_setup,
     bordered_transfers,
+    seams,
     stencil,
     transfers,
 )
-from .grids import Offset, Shape, Transfer, transfer
+from .grids import Offset, Seams, Shape, Transfer, transfer
 from .room import Lease
 from .smoothers import Smoother, indefinite, smoother, tilings
 
@@ -28,6 +29,8 @@ LAST_LINES: Final = 16  # a level of no more lines is one block, and solved exac
 class Level:
     """One grid of the hierarchy, with room for a cycle.
 
+    smoothers : of two tilings, or of one block that is the whole grid.
+    seams : of the first tiling, where blocks meet along one axis alone.
     bordered : nothing couples round a border.
     """
 
@@ -37,6 +40,7 @@ class Level:
         offsets: tuple[Offset, ...],
         coefficients: NDArray[Any],
         smoothers: list[Smoother],
+        seams: Seams | None,
         dtype: type[np.floating[Any]],
         lease: Lease,
         *,
@@ -47,6 +51,7 @@ class Level:
         self.offsets = np.array(offsets)
         self.coefficients = coefficients
         self.smoothers = smoothers
+        self.seams = seams if bordered else None
         n = coefficients.shape[1]
         self.b, self.x, self.r = (lease.empty((n,), dtype) for _ in range(3))
         self.transfer: Transfer  # to the next level, where there is one
@@ -67,17 +72,38 @@ class Level:
 
     def descend(self) -> None:
         """Smooth from x = 0, and leave the residual."""
-        self.smoothers[0].solve(self.b, self.x, add=False)
-        self.residual()
-        for s in self.smoothers[1:]:
-            s.solve(self.r, self.x, add=True)
+        first, second = self.smoothers
+        first.solve(self.b, self.x, add=False)
+        if self.seams is None:
             self.residual()
+            second.solve(self.r, self.x, add=True)
+        else:  # inside its blocks it has left no residual
+            self._across(self.x, add=False)
+            second.solve(self.r, self.x, add=True, reads=self.seams.beside)
+        self.residual()
 
     def ascend(self) -> None:
         """Smooth in the other order."""
-        for s in reversed(self.smoothers):
+        first, second = self.smoothers
+        self.residual()
+        if self.seams is None:
+            second.solve(self.r, self.x, add=True)
             self.residual()
-            s.solve(self.r, self.x, add=True)
+        else:
+            # With M the first blocks and A = M + O: x₂ + M⁻¹(r − A x₂) = M⁻¹(r − O x₂), and O has
+            # only what couples across seams. b has done its work: its memory is free.
+            second.solve(self.r, self.b, add=False, writes=self.seams.beside)
+            self._across(self.b, add=True)
+        first.solve(self.r, self.x, add=True)
+
+    def _across(self, x: NDArray[Any], *, add: bool) -> None:
+        """r (+)= −O x at the seams of the first blocks, where O couples across them."""
+        assert self.seams is not None  # noqa: S101 - the callers have looked
+        t = self.smoothers[0].tiling
+        seams.across(
+            self.coefficients, self.seams.starts, self.seams.links, t.points, t.stride, x, add,
+            self.r,
+        )  # fmt: skip
 
     def restrict(self, coarser: Level) -> None:
         """Bring the residual to the next level."""
@@ -117,7 +143,7 @@ def build(
     while True:
         axis = _line_axis(couplings(shape, offsets, coefficients))
         last = int(np.prod(shape)) // shape[axis] <= LAST_LINES
-        kinds, damping = tilings(shape, offsets, axis, last=last)
+        kinds, between, damping = tilings(shape, offsets, axis, last=last)
         precision = np.float64 if last else dtype
         anew = lean and coefficients.shape[1] >= PARALLEL_ROWS and not last
         held = coefficients if anew and not levels else lease.cast(coefficients, precision)
@@ -125,7 +151,7 @@ def build(
             smoother(held if anew else coefficients, kind, damping, precision, lease, lean=anew)
             for kind in kinds
         ]
-        level = Level(shape, offsets, held, smoothers, precision, lease, bordered=bordered)
+        level = Level(shape, offsets, held, smoothers, between, precision, lease, bordered=bordered)
         levels.append(level)
         given, done = coefficients, len(levels) > 1  # the finest are the user's
         if not last:

@@ -18,7 +18,8 @@ class PreparedPreconditioner(ABC):
     """A preconditioner made for one matrix.
 
     analysis : what a neighbouring matrix can take over, or None. factorizations : made here.
-    diagonal : of M⁻¹, where M is diagonal; else empty.
+    diagonal : of M⁻¹, where M is diagonal; else empty. precision : in which `apply_into` can
+    write M⁻¹ r of one column, without a copy.
     """
 
     factorizations: int = 0
@@ -26,6 +27,7 @@ class PreparedPreconditioner(ABC):
     analysis: Any = None
     reused: str | None = None
     diagonal: Array = NOTHING
+    precision: type[np.floating[Any]] = np.float64
 
     @abstractmethod
     def apply(self, r: Array) -> Array:
@@ -39,6 +41,20 @@ class PreparedPreconditioner(ABC):
     @abstractmethod
     def apply_transpose(self, r: Array) -> Array:
         """Return M⁻ᵀ r for r (n, k)."""
+
+
+class Diagonal(PreparedPreconditioner):
+    """M⁻¹ = diag(d) for a positive d, (n,)."""
+
+    def __init__(self, inverse: Array) -> None:
+        self.diagonal = inverse
+        self.bytes_estimate = inverse.nbytes
+
+    def apply(self, r: Array) -> Array:
+        """Return d r."""
+        return np.asarray(r * self.diagonal[:, None])
+
+    apply_transpose = apply
 
 
 class Preconditioner(ABC):

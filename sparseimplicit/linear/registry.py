@@ -31,6 +31,7 @@ _solvers: Final[dict[str, Callable[[], Solver]]] = {
     "banded": solvers.Banded,
     "batched": solvers.Batched,
     "multigrid": solvers.Multigrid,
+    "multigrid+late": lambda: solvers.Multigrid(on_demand=True),
     "cg": solvers.CG,
     "minres": solvers.MINRES,
     "gmres": solvers.GMRES,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import NotPositiveDefinite
 from ..kernels import PARALLEL_ROWS, lines
 from ..kernels.lanes import LANES
-from .grids import Offset, Shape, Tiling, tiling
+from .grids import CENTRE, Offset, Seams, Shape, Table, Tiling, seams, tiling
 from .room import Lease
 
 PLANAR_LINES: Final = 8  # a block on a plane; half of it is the overlap of the two tilings
@@ -40,18 +40,28 @@ class Smoother:
     scratch: NDArray[Any]
     coefficients: NDArray[Any] | None = None
 
-    def solve(self, r: NDArray[Any], x: NDArray[Any], *, add: bool) -> None:
-        """x (+)= damping M⁻¹ r."""
+    def solve(
+        self,
+        r: NDArray[Any],
+        x: NDArray[Any],
+        *,
+        add: bool,
+        reads: Table | None = None,
+        writes: Table | None = None,
+    ) -> None:
+        """x (+)= damping M⁻¹ r; reads, writes: the lines where r is not 0, where x is wanted."""
         t = self.tiling
+        reads = t.lines if reads is None else reads
+        writes = t.lines if writes is None else writes
         if self.coefficients is None:
             lines.solve(
-                self.pivots, self.lower, t.lines, t.points, t.stride, t.band, self.damping, add,
-                r, x, self.scratch,
+                self.pivots, self.lower, reads, writes, t.points, t.stride, t.band, self.damping,
+                add, r, x, self.scratch,
             )  # fmt: skip
         else:
             lines.solve_anew(
-                self.coefficients, t.lines, t.links, t.points, t.stride, t.band, self.damping,
-                add, r, x, self.scratch, self.pivots, self.lower,
+                self.coefficients, t.lines, t.links, reads, writes, t.points, t.stride, t.band,
+                self.damping, add, r, x, self.scratch, self.pivots, self.lower,
             )  # fmt: skip
 
 
@@ -95,16 +105,18 @@ def indefinite(found: str) -> NotPositiveDefinite:
 
 def tilings(
     shape: Shape, offsets: tuple[Offset, ...], axis: int, *, last: bool
-) -> tuple[list[Tiling], float]:
-    """Return the blocks of both tilings, their lines along ``axis``, and the damping."""
+) -> tuple[list[Tiling], Seams | None, float]:
+    """Return the blocks of both tilings, their lines along ``axis``, the seams, and the damping."""
     if last:
-        return [tiling(shape, offsets, axis, _across(shape, axis, shape), (0, 0, 0))], 1.0
+        return [tiling(shape, offsets, axis, _across(shape, axis, shape), CENTRE)], None, 1.0
     spatial = min(shape) > 1
     lines = SPATIAL_LINES if spatial else PLANAR_LINES
     size = _across(shape, axis, (lines, lines, lines))
     shifted = size[0] // 2, size[1] // 2, size[2] // 2
-    kinds = [tiling(shape, offsets, axis, size, at) for at in ((0, 0, 0), shifted)]
-    return kinds, SPATIAL_DAMPING if spatial else 1.0
+    kinds = [tiling(shape, offsets, axis, size, at) for at in (CENTRE, shifted)]
+    if spatial:
+        return kinds, None, SPATIAL_DAMPING
+    return kinds, seams(shape, offsets, axis, size, shifted), 1.0
 
 
 def _across(shape: Shape, axis: int, size: Shape) -> Shape:

@@ -10,12 +10,14 @@ from sparseimplicit.kernels import (
     bordered_transfers,
     lanes,
     lines,
+    seams,
     stencil,
     transfers,
     transposed,
     vectorized,
 )
 from sparseimplicit.linear.grids import half_offsets, tiling, transfer
+from sparseimplicit.linear.grids import seams as seams_of
 from tests.reference import grid as twin
 
 GRIDS = {
@@ -279,7 +281,7 @@ def test_blocks_of_lines_are_solved(kind, form):
             x = np.ones_like(r)
             scratch = np.empty((2, t.rows * lanes.LANES))
             forms(lines, "solve")[form](
-                *factor, t.lines, t.points, t.stride, t.band, 0.5, add, r, x, scratch
+                *factor, t.lines, t.lines, t.points, t.stride, t.band, 0.5, add, r, x, scratch
             )
             np.testing.assert_allclose(x, np.where(held, expected + add, 1.0), atol=1e-12)
 
@@ -322,7 +324,9 @@ def test_factors_in_halves_solve_as_well():
     lines.factorize(c, t.lines, t.links, t.points, t.stride, t.band, pivots, lower)
     r = np.random.default_rng(2).standard_normal(matrix.shape[0])
     x, scratch = np.zeros_like(r), np.empty((1, t.rows * lanes.LANES))
-    lines.solve(pivots, lower, t.lines, t.points, t.stride, t.band, 1.0, False, r, x, scratch)
+    lines.solve(
+        pivots, lower, t.lines, t.lines, t.points, t.stride, t.band, 1.0, False, r, x, scratch
+    )
     left = np.linalg.norm(r - matrix @ x) / np.linalg.norm(r)
     assert 1e-6 < left < 0.02
 
@@ -354,3 +358,29 @@ def test_compiled_lanes_do_what_their_body_says(count, dtype, halved):
     lanes.eliminate(plain, 0, scale, 0, a, 0, lanes.LANES, b, 0, lanes.LANES, count)
     _eliminate(out, scale, a, b, count)
     np.testing.assert_allclose(out, plain, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["serial", "parallel", "python"])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_what_couples_across_seams_is_subtracted_on_the_lines_beside_them(axis, form):
+    shape = (1, 21, 19)
+    c, offsets, matrix = problem(shape, (False, False, False))
+    size = (1, 1, 8) if axis == 1 else (1, 8, 1)
+    s = seams_of(shape, offsets, axis, size, tuple(n // 2 for n in size))
+    t = tiling(shape, offsets, axis, size, (0, 0, 0))
+    y, x = np.divmod(np.arange(matrix.shape[0]), 19)
+    block = (x if axis == 1 else y) // 8
+    a = matrix.toarray()
+    a[block[:, None] == block] = 0.0  # what is left couples across a seam
+    beside = a.any(axis=1)
+    assert beside.sum() == 4 * shape[axis]
+    v, r = np.random.default_rng(4).standard_normal((2, matrix.shape[0]))
+    for add in (False, True):
+        out = r.copy()
+        forms(seams, "across")[form](c, s.starts, s.links, t.points, t.stride, v, add, out)
+        np.testing.assert_allclose(out, np.where(beside, add * r - a @ v, r), atol=1e-12)
+
+
+def test_blocks_that_meet_along_two_axes_have_no_seams():
+    offsets = ((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0))
+    assert seams_of((9, 9, 9), offsets, 2, (2, 2, 1), (1, 1, 0)) is None

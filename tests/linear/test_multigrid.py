@@ -224,6 +224,32 @@ def test_two_threads_may_solve_with_one_system():
     np.testing.assert_array_equal(one_by_one, together)
 
 
+@pytest.mark.parametrize("anisotropy", [0.02, 50.0], ids=["lines along x", "lines along y"])
+def test_a_cycle_by_seams_is_the_cycle_by_residuals(anisotropy):
+    c = np.zeros((3, 40, 37))
+    c[0], c[1, :, :-1], c[2, :-1] = 2.1 * (1.0 + anisotropy), -1.0, -anisotropy
+    hierarchy = hierarchies.Hierarchy(StencilOperator(c, [(0, 0), (0, 1), (1, 0)]), double=True)
+    assert hierarchy.levels[0].seams is not None
+    r = np.random.default_rng(0).standard_normal((c[0].size, 1))
+    by_seams = hierarchy.apply(r)
+    for level in hierarchy.levels:
+        level.seams = None
+    np.testing.assert_allclose(by_seams, hierarchy.apply(r), rtol=1e-10, atol=1e-12)
+
+
+def test_a_late_hierarchy_is_made_where_the_diagonal_will_not_do():
+    matrix = Operator(laplacian(90, 90, 1e-3), SPD, grid=(90, 90))
+    b = np.random.default_rng(0).standard_normal(8100)
+    system = Multigrid(on_demand=True).prepare(matrix)
+    loose = system.solve(b, rtol=0.5)
+    assert loose.report.iterations <= 16
+    assert system.method.as_preconditioner() is None  # none was needed
+    tight = system.solve(b, rtol=1e-9)
+    assert system.method.as_preconditioner() is not None
+    assert np.linalg.norm(b - matrix.entries @ tight.value) <= 1e-9 * np.linalg.norm(b)
+    assert tight.report.iterations <= 4 + 12  # given up at a glance, then cycles
+
+
 def test_an_indefinite_matrix_is_found_out():
     stencil = diffusion((1, 40, 40))
     shifted = stencil.coefficients.copy().reshape(3, 1, 40, 40)

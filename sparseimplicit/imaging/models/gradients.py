@@ -29,7 +29,7 @@ class GradientModel(Model):
     With one weight, one for each direction (a sum of two terms), or one for each pixel.
     """
 
-    linear_solver: ClassVar[str] = "multigrid"
+    linear_solver: ClassVar[str] = "multigrid+late"
     weight: str
 
     @abstractmethod
@@ -71,7 +71,7 @@ class GradientModel(Model):
 
     def problem(self, observed: Observation) -> Energy:
         """Return g; its Hessian has 7 points, as coefficients where `solver_for` is multigrid."""
-        return self.energy(observed, assembled=self.solver_for(observed) != "multigrid")
+        return self.energy(observed, assembled=self.solver_for(observed) == "auto")
 
     def energy(self, observed: Observation, *, assembled: bool) -> Energy:
         """Return g with its Hessian as CSR, or as coefficients."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..operator import Array, Operator
-from ..preconditioning import Preconditioner, PreparedPreconditioner, refuse_empty_rows
+from ..operator import Operator
+from ..preconditioning import Diagonal, Preconditioner, PreparedPreconditioner, refuse_empty_rows
 
 
 class Jacobi(Preconditioner):
@@ -23,23 +23,11 @@ class Jacobi(Preconditioner):
         """
         if operator.preconditioning_entries is None and not operator.products_only:
             diagonal = np.abs(operator.diagonal).reshape(-1)  # of a matrix never assembled
-            return _Diagonal(1.0 / np.where(diagonal == 0, 1.0, diagonal))
+            return Diagonal(1.0 / np.where(diagonal == 0, 1.0, diagonal))
         entries = self.entries_of(operator)
         own = entries is operator.entries
         diagonal = np.abs(operator.diagonal if own else entries.diagonal())
         if not diagonal.all():
             refuse_empty_rows(entries, "preconditioner 'jacobi', prepare")
             diagonal[diagonal == 0] = 1.0
-        return _Diagonal(1.0 / diagonal)
-
-
-class _Diagonal(PreparedPreconditioner):
-    def __init__(self, inverse: Array) -> None:
-        self.diagonal = inverse
-        self.bytes_estimate = inverse.nbytes
-
-    def apply(self, r: Array) -> Array:
-        """Return r / |diag A|."""
-        return np.asarray(r * self.diagonal[:, None])
-
-    apply_transpose = apply
+        return Diagonal(1.0 / diagonal)
