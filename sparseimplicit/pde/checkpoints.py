@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +76,7 @@ class Sweep:
         self._nodes: list[Node] | None = None
         self._held: dict[int, Window] = {}
         self._schedule: Any = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         vectors = sum(_vectors(array) for array in first)
         if max_states is None or max_states >= vectors * (steps + 1):
             self._nodes = [first]
@@ -91,7 +93,9 @@ class Sweep:
         self._schedule = package.MultistageCheckpointSchedule(steps, windows, on_disk)
         self._storage: Final = package.StorageType
         if on_disk:
-            self._folder = tempfile.TemporaryDirectory(prefix="sparseimplicit-")
+            self._folder = Path(tempfile.mkdtemp(prefix="sparseimplicit-"))
+            # Also where the way back is never taken, or ends in an error.
+            self._clean = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     @property
     def complete(self) -> bool:
@@ -137,7 +141,7 @@ class Sweep:
             else:
                 self._follow(action, None)
         if self._folder is not None:
-            self._folder.cleanup()
+            self._clean()
 
     def _follow(self, action: Any, visit: Callable[[int, Node], None] | None) -> None:
         kind = type(action).__name__
@@ -169,7 +173,7 @@ class Sweep:
 
     def _file(self, n: int) -> Path:
         assert self._folder is not None  # noqa: S101 - there is a folder where disk is used
-        return Path(self._folder.name) / f"{n}.npz"
+        return self._folder / f"{n}.npz"
 
     def _step(self, k: int, visit: Callable[[int, Node], None] | None) -> None:
         window = self._work[-self.memory :]

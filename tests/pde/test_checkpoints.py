@@ -1,5 +1,6 @@
 """Bounds on the states held: the same bits as with full storage, and the counts."""
 
+import gc
 import math
 from pathlib import Path
 
@@ -56,6 +57,11 @@ def test_windows_on_disk_spare_steps_and_leave_nothing(tmp_path, monkeypatch):
     alone, helped = counting(40, 2, 9), counting(40, 2, 9, on_disk=4)
     assert helped.peak <= 9
     assert helped.advanced < alone.advanced
+    assert list(Path(tmp_path).iterdir()) == []
+    never_back = stepping("bdf2", max_states=5, states_on_disk=3).solve(reference.X)
+    assert len(list(Path(tmp_path).iterdir())) == 1
+    del never_back
+    gc.collect()
     assert list(Path(tmp_path).iterdir()) == []
 
 
