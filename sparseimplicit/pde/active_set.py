@@ -132,6 +132,17 @@ class ActiveSetMethod:
         self.history: list[float] = []
         self.changes: list[int] = []
 
+    def at(self, y: Array) -> ActiveSets:
+        """Return who belongs where at a y, be it a solution or not."""
+        residual = self.conditions.residual(self.x, y)
+        jacobian = self.conditions.state_jacobian(self.x, y)
+        diagonal = self.diagonal_of(jacobian)
+        lower, upper = self.sets(y, residual, diagonal)
+        figures = {"inactive": int(np.count_nonzero(~(lower | upper))), "rtol": self.rtol}
+        return ActiveSets(
+            y, residual, lower, upper, jacobian, diagonal, None, None, self.linear_solver, figures
+        )
+
     def run(self, y: Array) -> ActiveSets:
         """Find the solution from a first guess."""
         self.started = time.perf_counter()

@@ -8,9 +8,10 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
-from ..conditions import Conditions
+from ..conditions import Conditions, finite_vector
 from ..errors import NonFinite, ShapeError
 from ..linear.operator import Array
+from ..problem import RootProblem
 from .condensed import Mask
 from .dependent import Columns, Dependent, checked_jacobian, dependent
 
@@ -117,6 +118,27 @@ class Equations:
         return sum(
             (sparse.diags_array(rows) @ sparse.csr_array(b) for rows, b in parts[1:]),
             start=sparse.diags_array(parts[0][0]) @ sparse.csr_array(parts[0][1]),
+        )
+
+    def second_order(
+        self, x: Array, y: Array, adjoint: Array, x_dot: Array, y_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the second derivatives of λ_Iᵀ c_I − (d λ)_Pᵀ ψ_P along (ẋ, ẏ), in x and in y."""
+        x_part, y_part = self.conditions.second_order(x, y, self.inactive * adjoint, x_dot, y_dot)
+        for side, mask in enumerate((self.lower, self.upper)):
+            second = self.bounds.of[side].second_order
+            if second is not None and mask.any():
+                part = second(x, -(mask * self.diagonal * adjoint), x_dot)
+                x_part = x_part + finite_vector(part, x.size, "second_order of a bound")
+        return x_part, y_part
+
+    def problem(self) -> RootProblem:
+        """Return them as a problem; with second order where c has it."""
+        return RootProblem(
+            residual=self.residual,
+            state_jacobian=self.state_jacobian,
+            parameter_jacobian=self.parameter_jacobian,
+            second_order=None if self.conditions.second_order_of is None else self.second_order,
         )
 
 

@@ -34,8 +34,8 @@ class Condensed(Solver):
 
     Parameters
     ----------
-    inactive : array of bool, shape (n,)
-        The unknowns that are not prescribed.
+    inactive : array of bool, shape (n,), optional
+        The unknowns that are not prescribed; by default those whose row has more than one entry.
     inner : str or Solver
         For A_II.
     structure : Structure or None
@@ -49,12 +49,12 @@ class Condensed(Solver):
 
     def __init__(
         self,
-        inactive: Mask,
+        inactive: Mask | None = None,
         inner: str | Solver = "auto",
         structure: Structure | None = None,
         known: PreparedSystem | None = None,
     ) -> None:
-        self.inactive: Final[Mask] = np.asarray(inactive, dtype=np.bool_)
+        self.inactive: Final = inactive
         self.inner: Final = inner
         self.structure: Final = structure
         self.known: Final = known
@@ -68,8 +68,12 @@ class Condensed(Solver):
 
     def _prepare(self, operator: Operator, analysis: object) -> PreparedMethod:
         entries = operator.entries
-        rows = sparse.csr_array(entries[self.inactive])
-        matrix = Operator(rows[:, self.inactive], self.structure)
+        inactive = self.inactive
+        if inactive is None:
+            single = (np.diff(entries.indptr) == 1) & (entries.diagonal() != 0.0)
+            inactive = ~single
+        rows = sparse.csr_array(entries[inactive])
+        matrix = Operator(rows[:, inactive], self.structure)
         known = self.known
         if known is not None and same_entries(known.operator, matrix):
             system, factorizations = known, 0
@@ -80,8 +84,8 @@ class Condensed(Solver):
             )
             factorizations = system.report.factorizations
         return _Eliminated(
-            system, self.inactive, sparse.csr_array(rows[:, ~self.inactive]),
-            entries.diagonal()[~self.inactive], factorizations,
+            system, inactive, sparse.csr_array(rows[:, ~inactive]),
+            entries.diagonal()[~inactive], factorizations,
         )  # fmt: skip
 
 

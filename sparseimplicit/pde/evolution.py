@@ -62,7 +62,7 @@ class Evolution:
         flow.
         """
         conditions = conditions_of(problem)
-        second = getattr(problem, "second_order", None)
+        second = conditions.second_order_of
         return cls(
             mass=mass,
             residual=lambda t, x, y: conditions.residual_of(x, y),

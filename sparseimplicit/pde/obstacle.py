@@ -16,11 +16,14 @@ import numpy as np
 
 from ..conditions import conditions_of, parameter_vector
 from ..errors import ConfigError
+from ..implicit import ImplicitFunction
 from ..linear import Solver
 from ..linear.checks import check_rtol
-from ..problem import Problem
+from ..linear.operator import Array
+from ..problem import Problem, RootProblem
 from .active_set import ActiveSetMethod
 from .bounds import Bounds
+from .condensed import Condensed
 from .solved_inequality import SolvedInequality
 
 
@@ -121,10 +124,51 @@ class VariationalInequality:
         bounds = Bounds(self.lower, self.upper, parameter, None if guess is None else guess.size)
         if guess is None:
             guess = np.zeros(bounds.n)
-        method = ActiveSetMethod(
-            self.conditions, parameter, bounds.low, bounds.high,
-            linear_solver=self.linear_solver,
-            start=None if start is None else start.found,
-            rtol=rtol, max_iterations=self.max_iterations,
-        )  # fmt: skip
+        method = self._method(parameter, bounds, rtol, start)
         return SolvedInequality(self, parameter, bounds, method.run(guess))
+
+    def implicit(self, *, rtol: float = 1e-10) -> ImplicitFunction:
+        """Return the same map as an `ImplicitFunction`, for `minimize`, `verify.taylor` and others.
+
+        Its conditions are ``d (y − clip(y − c/d, l, u)) = 0``, whose derivatives are those of the
+        active sets; each state is found by `solve`, to ``rtol``.
+
+        Raises
+        ------
+        NotDifferentiable
+            From every solve of it, where unknowns are weakly active and no side was chosen.
+
+        Notes
+        -----
+        Cost: `solve`, and one preparation of A_II where a derivative is asked for.
+        """
+
+        def around(x: Array, y: Array) -> SolvedInequality:
+            bounds = Bounds(self.lower, self.upper, x, y.size)
+            return SolvedInequality(self, x, bounds, self._method(x, bounds, rtol, None).at(y))
+
+        def natural(x: Array, y: Array) -> Array:
+            point = around(x, y)
+            d, low, high = point.found.diagonal, point.bounds.low, point.bounds.high
+            return np.asarray(d * (y - np.clip(y - point.found.residual / d, low, high)))
+
+        def second(x: Array, y: Array, *along: Array) -> tuple[Array, Array]:
+            return around(x, y).equations.second_order(x, y, *along)
+
+        problem = RootProblem(
+            residual=natural,
+            state_jacobian=lambda x, y: around(x, y).equations.state_jacobian(x, y),
+            parameter_jacobian=lambda x, y: around(x, y).equations.parameter_jacobian(x, y),
+            second_order=None if self.conditions.second_order_of is None else second,
+        )
+        solver = Condensed(inner=self.linear_solver, structure=self.conditions.structure)
+        return ImplicitFunction(problem, solver, lambda x, y0: self.solve(x, y0, rtol=rtol).y)
+
+    def _method(
+        self, x: Array, bounds: Bounds, rtol: float, start: SolvedInequality | None
+    ) -> ActiveSetMethod:
+        return ActiveSetMethod(
+            self.conditions, x, bounds.low, bounds.high, linear_solver=self.linear_solver,
+            start=None if start is None else start.found, rtol=rtol,
+            max_iterations=self.max_iterations,
+        )  # fmt: skip

@@ -90,8 +90,8 @@ class SolvedInequality:
         return InequalityReport(weakly_active=self.weakly_active.size, **self.found.figures)
 
     @cached_property
-    def state(self) -> SolvedState:
-        """The same state as one of c_I = 0, y_P = ψ_P: what `hypergradient` and others take.
+    def equations(self) -> Equations:
+        """The conditions that hold around here: c_I = 0 and y_P = ψ_P.
 
         Raises
         ------
@@ -112,21 +112,26 @@ class SolvedInequality:
             )
         for side, mask in ((lower, self.weak_sides[0]), (upper, self.weak_sides[1])):
             side[mask] = policy == "active"
-        equations = Equations(
-            self.inequality.conditions, self.bounds, lower, upper, self.found.diagonal
-        )
+        return Equations(self.inequality.conditions, self.bounds, lower, upper, self.found.diagonal)
+
+    @cached_property
+    def state(self) -> SolvedState:
+        """The same state as one of these equations: what `hypergradient` and others take.
+
+        Raises
+        ------
+        NotDifferentiable
+            As for ``equations``.
+        """
+        selection, equations = self.found.selection, self.equations
         solver = Condensed(
-            ~(lower | upper), self.inequality.linear_solver if self.found.selection is None
-            else self.found.selection.solver,
-            self.inequality.conditions.structure, self.found.system,
-        )  # fmt: skip
-        problem = RootProblem(
-            residual=equations.residual,
-            state_jacobian=equations.state_jacobian,
-            parameter_jacobian=equations.parameter_jacobian,
+            equations.inactive > 0.0,
+            self.inequality.linear_solver if selection is None else selection.solver,
+            self.inequality.conditions.structure,
+            self.found.system,
         )
         rtol = max(self.found.figures["rtol"], 1e-12)
-        return ImplicitFunction(problem, solver).solve(self.x, self.y, rtol=rtol)
+        return ImplicitFunction(equations.problem(), solver).solve(self.x, self.y, rtol=rtol)
 
     def jvp(self, x_dot: Any, *, rtol: float = 1e-8) -> Array:
         """Push tangents forward: (n_x,) or (n_x, k) to (n_y,) or (n_y, k)."""

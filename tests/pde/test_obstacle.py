@@ -301,3 +301,62 @@ def test_the_gallerys_membrane_is_identified_and_its_gradient_right():
     assert (np.abs(slopes - 2.0) < 0.1).all()
     found = space["identify"](np.array([17.0, -0.28, 0.17]))
     np.testing.assert_allclose(found.x, space["truth"], rtol=1e-3)
+
+
+def curved():
+    """y + y³/8 = B eˣ above ψ = sin(x₀) v: curved in the residual and in the bound."""
+    v = np.cos(np.arange(6.0))
+    problem = si.RootProblem(
+        residual=lambda x, y: A @ y + y**3 / 8.0 - B @ np.exp(x),
+        state_jacobian=lambda x, y: sparse.csr_array(A + np.diag(3.0 / 8.0 * y**2)),
+        parameter_jacobian=lambda x, y: -B * np.exp(x),
+        second_order=lambda x, y, adjoint, x_dot, y_dot: (
+            -np.exp(x) * (B.T @ adjoint) * x_dot, 0.75 * y * adjoint * y_dot,
+        ),
+    )  # fmt: skip
+    first = np.eye(1, N_X).ravel()
+    bound = pde.Dependent(
+        lambda x: np.sin(x[0]) * v,
+        lambda x: np.outer(v, np.cos(x[0]) * first),
+        lambda x, y_bar, x_dot: -np.sin(x[0]) * (y_bar @ v) * x_dot[0] * first,
+    )
+    return pde.VariationalInequality(problem, lower=bound, linear_solver="superlu")
+
+
+class Quartic:
+    def __call__(self, x, y):
+        return np.sum(y**4), None, 4.0 * y**3
+
+    def second_order(self, x, y, x_dot, y_dot):
+        return None, 12.0 * y**2 * y_dot
+
+
+def test_second_order_of_states_and_bounds():
+    """Against differences of gradients; as a solved inequality and as an implicit function."""
+    inequality, x, d = curved(), np.array([0.4, -0.3, 0.2, -0.6]), np.array([0.5, -1.0, 0.3, 0.8])
+    solved = inequality.solve(x, np.zeros(6), rtol=1e-13)
+    assert 0 < solved.report.lower_active < 6
+    near = [inequality.solve(x + s * 1e-5 * d, np.zeros(6), rtol=1e-13) for s in (1, -1)]
+    up, down = (each.gradient(Quartic(), rtol=1e-12).gradient for each in near)
+    product = si.reduced_hessian(Quartic(), solved.state, rtol=1e-12).apply(d)
+    np.testing.assert_allclose(product, (up - down) / 2e-5, rtol=1e-6, atol=1e-8)
+    state = inequality.implicit(rtol=1e-13).solve(x, np.zeros(6))
+    again = si.reduced_hessian(Quartic(), state, rtol=1e-12).apply(d)
+    np.testing.assert_allclose(again, product, rtol=1e-9)
+
+
+def test_the_whole_package_takes_it_as_an_implicit_function():
+    string = membrane(39)
+    implicit, x = string.implicit(), np.array([16.0, 0.47])
+    table = si.verify.taylor(
+        implicit, Quartic(), x, y0=np.zeros(39), direction=np.array([1.0, 0.03]),
+        steps=0.5 ** np.arange(5, 10), rtol=1e-10,
+    )  # fmt: skip
+    assert 1.9 < table.slope < 2.1
+    assert si.verify.duality(implicit.solve(x, np.zeros(39))).error < 1e-10
+    observed = string.solve(x).y
+    miss = lambda x, y: (50.0 * np.sum((y - observed) ** 2), None, 100.0 * (y - observed))
+    best = si.minimize(miss, implicit, np.array([12.0, 0.4]), y0=np.zeros(39), stop_rtol=1e-7)
+    np.testing.assert_allclose(best.x, x, rtol=1e-3)
+    with pytest.raises(errors.NotDifferentiable):
+        touching().implicit().solve(0.0, np.zeros(3))
