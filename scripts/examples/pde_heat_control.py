@@ -1,8 +1,7 @@
 """Heat control: steer a plate along a target by sources u(t, x), the problem mpdist2 of OPTPDE.
 
 y_t − Δy = u on (−1, 1)² × (0, 1), y = 0 on the border; the loss is ½ ∫∫ (y − d)² + β/2 ∫∫ u². It is
-quadratic in u: conjugate gradients in the inner product of L² need 7 steps on every mesh, and all
-of it one factorization. Needs scikit-fem.
+quadratic in u: CG in the inner product of L² needs 7 steps on every mesh, and one factorization.
 """
 
 import numpy as np

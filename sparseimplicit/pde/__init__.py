@@ -1,6 +1,6 @@
 """PDE on the spine: evolution equations in time, and variational inequalities."""
 
-from .active_set import InequalityReport
+from .active_sets import InequalityReport
 from .dependent import Columns, Dependent
 from .evolution import Evolution, no_curvature
 from .obstacle import VariationalInequality

@@ -11,25 +11,20 @@ adjoint     A_kᵀ λ_k = ȳ_k;   ȳ_{k−j} += −C_kjᵀ λ_k;   x̄ += −B_k
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from ..adjoint import contract, tangent_rhs
-from ..conditions import conditions_of
 from ..errors import SparseImplicitError, StructureError
 from ..linear import Operator, PreparedSystem
-from ..linear.operator import Array, norm
-from ..newton import solve_newton
-from ..problem import RootProblem
+from ..linear.operator import Array
 from .dependent import add_contraction, tangent_of
 from .evolution import Evolution, Rates
 from .factors import Factors
 from .schemes import Formula, Scheme, step_lengths
-
-ROUNDING: Final = 64 * float(np.finfo(float).eps)
+from .step_equation import Counts, StepEquation
 
 
 @dataclass(frozen=True)
@@ -40,16 +35,6 @@ class Point:
     time: float
     weights: tuple[float, ...]
     state: Array
-
-
-@dataclass
-class Counts:
-    """What a trajectory's steps have cost so far; columns of solves are counted singly."""
-
-    steps: int = 0
-    solves: int = 0
-    adjoint_solves: int = 0
-    newton_iterations: int = 0
 
 
 class Chain:
@@ -147,12 +132,12 @@ class Chain:
             rate = self.rates.residual(newest.time, at(y))
             return settled + formula.masses[0] * mass.apply(y) + h * newest.weight * rate
 
-        step = _Equation(
+        step = StepEquation(
             formula.masses[0], h * newest.weight * newest.states[0], residual,
             lambda y: self.rates.state_jacobian(newest.time, at(y)),
         )  # fmt: skip
         if k < self.newton_from:
-            y, miss = self._one_solve(step, states[-1])
+            y, miss = step.one_solve(states[-1], self.factors, self.counts, self.rtol)
             if y is not None:
                 return y
             if self.evolution.linear:
@@ -163,59 +148,9 @@ class Chain:
                     "differences of the residual; or raise rtol, if this is rounding.",
                 )
             self.newton_from = k
-        return self._newton(step, states[-1])
-
-    def _one_solve(self, step: _Equation, guess: Array) -> tuple[Array | None, float]:
-        """Return what one solve with the factor at hand gives, if that is y_k; and what it misses.
-
-        It is, where r is linear in y; then an even grid needs one factorization in all.
-        """
-        jacobian = step.jacobian(guess)
-        if jacobian.products_only and not self.evolution.linear:
-            return None, np.inf
-        system = self.factors.at(step.mass, step.scale, jacobian)
-        first = step.residual(guess)
-        if not first.any():
-            return guess, 0.0
-        # What is asked of the solve is what the step has to reach: ‖A y‖ as it is at the guess,
-        # or ‖c‖ if that is more.
-        scale = max(norm(system.operator.apply(guess)), norm(first))
-        rtol = min(max(0.1 * self.rtol * scale / norm(first), 1e-14), 0.1)
-        solution = system.solve(-first, rtol=rtol, strict=False)
-        self.counts.solves += 1
-        y = guess + solution.value
-        miss, size = norm(step.residual(y)), norm(system.operator.apply(y))
-        if miss <= max(self.rtol * size, ROUNDING * norm(first)):
-            y.flags.writeable = False
-            return y, 0.0
-        return None, miss / size if size else np.inf
-
-    def _newton(self, step: _Equation, guess: Array) -> Array:
-        factors = self.factors
-
-        def matrix_at(y: Array) -> Operator:
-            return factors.combined(step.mass, step.scale, step.jacobian(y))
-
-        problem = RootProblem(
-            residual=lambda x, y: step.residual(y),
-            state_jacobian=lambda x, y: matrix_at(y),
-            parameter_jacobian=lambda x, y: None,  # not asked for
-            structure=self.evolution.structure,
+        return step.newton(
+            states[-1], self.factors, self.counts, self.rtol, max_iterations=self.max_iterations
         )
-        if factors.selection is None:
-            factors.solver_for(matrix_at(guess))
-        assert factors.selection is not None  # noqa: S101 - just made
-        result = solve_newton(
-            conditions_of(problem), self.x, guess, linear_solver=factors.selection.solver,
-            analysis=factors.analysis, rtol=self.rtol, max_iterations=self.max_iterations,
-            reuse=False,
-        )  # fmt: skip
-        factors.analysis = result.analysis
-        factors.count(result.report.factorizations, result.report.analyses)
-        self.counts.newton_iterations += result.report.iterations
-        self.counts.solves += result.report.iterations
-        result.y.flags.writeable = False
-        return result.y
 
     # Derivatives
 
@@ -283,16 +218,6 @@ class Chain:
             for j, w in enumerate(point.weights):
                 y_parts[j] += point.scale * w * in_y
         return x_part, y_parts
-
-
-@dataclass(frozen=True)
-class _Equation:
-    """One step as an equation for y: c(y), whose Jacobian is mass M + scale J(y)."""
-
-    mass: float
-    scale: float
-    residual: Callable[[Array], Array]
-    jacobian: Callable[[Array], Operator]
 
 
 def combined(weights: tuple[float, ...], states: tuple[Array, ...]) -> Array:

@@ -18,8 +18,8 @@ class Factors:
     """What was prepared of a M + b J, the ``keep`` used last, each found by a, b and J's values.
 
     Values are compared in full, so that nothing here is ever out of date: a copy of J's entries is
-    held beside each system. Where J gives products alone, only the one and the same object is
-    found again.
+    held beside each system. Where J gives products alone, a system is found again only if J is
+    declared constant.
 
     Parameters
     ----------
@@ -30,6 +30,8 @@ class Factors:
         ``"auto"`` chooses at the first matrix.
     keep : int
         Systems held, at least 1.
+    constant : bool
+        Declares that J is always the same.
     solves : int
         Right-hand sides that one preparation will serve, for the chooser.
 
@@ -46,12 +48,14 @@ class Factors:
         linear_solver: str | Solver,
         *,
         keep: int,
+        constant: bool,
         solves: int,
     ) -> None:
         self.mass: Final = mass
         self.structure: Final = structure
         self.linear_solver: Final = linear_solver
         self.keep: Final = keep
+        self.constant: Final = constant
         self.solves: Final = solves
         self.selection: Selection | None = None
         self.analysis: Any = None
@@ -89,7 +93,7 @@ class Factors:
         """Return the prepared system of a M + b J."""
         key = _key(a, b, jacobian)
         for place, (other, system) in enumerate(self._kept):
-            if _same(key, other):
+            if self._same(key, other):
                 self._kept.append(self._kept.pop(place))
                 self.found += 1
                 return system
@@ -104,6 +108,13 @@ class Factors:
         self._kept.append((_copied(key), system))
         return system
 
+    def _same(self, key: Key, other: Key) -> bool:
+        if key[:2] != other[:2] or (key[3] is None) != (other[3] is None):
+            return False
+        if key[3] is None:
+            return self.constant and key[2] is other[2]
+        return all(np.array_equal(one, two) for one, two in zip(key[2:], other[2:], strict=True))
+
     def count(self, factorizations: int, analyses: int) -> None:
         """Count work, also what was done with these matrices elsewhere."""
         self.factorizations += factorizations
@@ -113,7 +124,7 @@ class Factors:
 def _key(a: float, b: float, jacobian: Operator) -> Key:
     entries = jacobian.entries
     if entries is None:
-        return (a, b, jacobian.source, None, None)
+        return (a, b, jacobian, None, None)
     return (a, b, entries.data, entries.indices, entries.indptr)
 
 
@@ -122,11 +133,3 @@ def _copied(key: Key) -> Key:
     if indices is None:
         return key
     return (a, b, data.copy(), indices.copy(), indptr.copy())
-
-
-def _same(key: Key, other: Key) -> bool:
-    if key[:2] != other[:2] or (key[3] is None) != (other[3] is None):
-        return False
-    if key[3] is None:
-        return key[2] is other[2]
-    return all(np.array_equal(one, two) for one, two in zip(key[2:], other[2:], strict=True))

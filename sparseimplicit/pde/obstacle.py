@@ -21,7 +21,7 @@ from ..linear import Solver
 from ..linear.checks import check_rtol
 from ..linear.operator import Array
 from ..problem import Problem, RootProblem
-from .active_set import ActiveSetMethod
+from .active_set_method import ActiveSetMethod
 from .bounds import Bounds
 from .condensed import Condensed
 from .solved_inequality import SolvedInequality

@@ -15,7 +15,8 @@ from ..hypergradient import Hypergradient, Loss, hypergradient
 from ..implicit import ImplicitFunction, SolvedState
 from ..linear.operator import Array
 from ..problem import RootProblem
-from .active_set import ActiveSetMethod, ActiveSets, InequalityReport
+from .active_set_method import ActiveSetMethod
+from .active_sets import ActiveSets, InequalityReport
 from .bounds import Bounds, Equations
 from .condensed import Condensed, Mask
 from .dependent import tangent_of

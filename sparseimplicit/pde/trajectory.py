@@ -78,7 +78,7 @@ class Trajectory:
             solves = 2 * (self.times.size - 1) if evolution.linear else 4
             factors = Factors(
                 rates.mass, evolution.structure, stepping.linear_solver,
-                keep=stepping.max_factors, solves=solves,
+                keep=stepping.max_factors, constant=evolution.linear, solves=solves,
             )  # fmt: skip
         self._before = (factors.factorizations, factors.analyses, factors.found)
         self.chain: Final[Chain] = Chain(

@@ -197,3 +197,29 @@ def test_time_tracking_is_what_it_says():
         assert loss(x, 0, 0.0, y) == (0.0, None, None)
     with pytest.raises(errors.ShapeError, match="target"):
         pde.TimeTracking(w, q, d[:4])
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_jacobians_of_products_alone(linear):
+    """Declared constant, its system is found again; else never, as one object may hide many."""
+    from scipy.sparse.linalg import aslinearoperator
+
+    k = sparse.csr_array(reference.K)
+
+    def build(jacobian):
+        r = pde.Evolution(
+            mass=sparse.eye_array(7), residual=lambda t, x, y: k @ y - reference.B @ x,
+            state_jacobian=jacobian, parameter_jacobian=lambda t, x, y: -reference.B, linear=linear,
+        )  # fmt: skip
+        return pde.TimeStepping(
+            r, np.linspace(0, 1, 6), reference.OFFSET,
+            linear_solver="gmres" if jacobian is products else "superlu",
+        ).solve(reference.X)  # fmt: skip
+
+    held = aslinearoperator(k)
+    products = lambda t, x, y: held
+    one, two = build(products), build(lambda t, x, y: k)
+    loss = pde.TimeTracking(np.ones(6), sparse.eye_array(7))
+    gradients = [each.gradient(loss) for each in (one, two)]
+    np.testing.assert_allclose(*(g.gradient for g in gradients), rtol=1e-7)
+    assert (gradients[0].report.found > 0) == linear

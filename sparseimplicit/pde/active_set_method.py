@@ -10,7 +10,6 @@ to its upper one; for the rest follows a step of Newton's. This is semismooth Ne
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,9 +17,9 @@ from scipy import sparse
 
 from ..conditions import Conditions
 from ..errors import NonFinite, NotConverged, NotPositiveDefinite, StructureError
-from ..linear import Operator, PreparedSystem, Selection, Solver, select
+from ..linear import Operator, PreparedSystem, Solver, select
 from ..linear.operator import Array, norm
-from ..report import Report
+from .active_sets import ActiveSets, InequalityReport
 from .condensed import Mask, same_entries
 
 ROUNDING: Final = 64 * float(np.finfo(float).eps)
@@ -33,52 +32,6 @@ PENALTIES: Final = tuple(10.0**k for k in range(-5, 1))
 PENALTY_STEPS: Final = 2
 CREEPING: Final = 2
 FEW: Final = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class InequalityReport(Report):
-    """How the active sets were found.
-
-    residual_relative: ‖d (y − clip(y − c/d, l, u))‖ / ‖A y‖, held against rtol. complementarity:
-    the largest |y − clip(y − c/d, l, u)|, relative to the largest |y|. changes: unknowns that
-    changed sides between solves. single_exchanges: of one unknown at a time, after exchanges of
-    all wrong ones had not made them fewer.
-    """
-
-    converged: bool
-    rtol: float
-    residual_relative: float
-    complementarity: float
-    iterations: int
-    inactive: int
-    lower_active: int
-    upper_active: int
-    weakly_active: int
-    factorizations: int
-    penalty_steps: int
-    single_exchanges: int
-    shortened_steps: int
-    linear_solver: str
-    because: str
-    history: tuple[float, ...]
-    changes: tuple[int, ...]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ActiveSets:
-    """A solution: y, c there, the sets, A, and what the last step has prepared of A_II."""
-
-    y: Array
-    residual: Array
-    lower: Mask
-    upper: Mask
-    jacobian: Operator
-    diagonal: Array
-    system: PreparedSystem | None
-    selection: Selection | None
-    linear_solver: str | Solver
-    figures: dict[str, Any]
 
 
 class ActiveSetMethod:
