@@ -99,16 +99,25 @@ def test_a_matrix_changed_in_place_is_noticed():
         mass=sparse.eye_array(7),
         residual=lambda t, x, y: (1.0 + t) * (reference.K @ y),
         state_jacobian=changing,
-        parameter_jacobian=lambda t, x, y: np.zeros((7, 1)),
+        parameter_jacobian=lambda t, x, y: np.zeros((7, 7)),
     )
-    trajectory = pde.TimeStepping(
-        r, np.linspace(0, 1, 6), reference.OFFSET, linear_solver="superlu"
-    ).solve(0.0)
+    initial = pde.Dependent.affine(sparse.eye_array(7))
+    trajectory = pde.TimeStepping(r, np.linspace(0, 1, 6), initial, linear_solver="superlu").solve(
+        reference.OFFSET
+    )
     assert trajectory.report.factorizations == 5
+    assert trajectory.report.newton_iterations == 0
     y = reference.OFFSET
-    for t in np.linspace(0, 1, 6)[1:]:
-        y = np.linalg.solve(np.eye(7) + 0.2 * (1.0 + t) * reference.K, y)
+    matrices = [np.eye(7) + 0.2 * (1.0 + t) * reference.K for t in np.linspace(0, 1, 6)[1:]]
+    for matrix in matrices:
+        y = np.linalg.solve(matrix, y)
     np.testing.assert_allclose(trajectory.y, y, rtol=1e-9)
+    bars = np.zeros((6, 7))
+    bars[5] = np.arange(7.0)
+    y_bar = bars[5]
+    for matrix in reversed(matrices):
+        y_bar = np.linalg.solve(matrix.T, y_bar)
+    np.testing.assert_allclose(trajectory.vjp(bars), y_bar, rtol=1e-9)
 
 
 def test_a_wrong_declaration_of_linearity_is_an_error():
