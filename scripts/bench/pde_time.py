@@ -1,6 +1,6 @@
 """A gradient through 1000 steps at 10⁵ unknowns, with 50 states held and with all of them.
 
-    python scripts/bench/pde_time.py                       about ten minutes on two slow cores
+    python scripts/bench/pde_time.py                       a quarter of an hour on two slow cores
     python scripts/bench/pde_time.py --side 40 --steps 60 --held 12
 
 Heat on a square with a source for control: M y' + K y = B x, implicit Euler, tracking at all times.
