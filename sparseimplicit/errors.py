@@ -86,6 +86,20 @@ class NotConverged(SparseImplicitError):
         self.report = report
 
 
+class NotDifferentiable(SparseImplicitError):
+    """The state has no derivative here, only one-sided ones.
+
+    Attributes
+    ----------
+    unknowns : array of int
+        Those at which it shows.
+    """
+
+    def __init__(self, what: str, *, unknowns: Any = (), **places: Any) -> None:
+        super().__init__(what, **places)
+        self.unknowns = unknowns
+
+
 class MemoryBudgetExceeded(SparseImplicitError):
     """The request would need more memory than is available; nothing was allocated."""
 
