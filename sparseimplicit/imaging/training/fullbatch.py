@@ -27,7 +27,7 @@ class FullBatchStage:
 
     def __init__(self, run: Run, stage: FullBatch, number: int, points: list[Point]) -> None:
         self.run, self.stage, self.number, self.points = run, stage, number, points
-        self.unit = units(stage.scales, run.plan.packing)
+        self.unit = units(stage.scales, run.plan.packing, of_map=run.plan.shape)
         self.tight = False  # the last accuracy, whatever the step
         self.steps = 0
         self.start: Array = run.best.theta

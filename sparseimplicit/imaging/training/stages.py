@@ -133,8 +133,13 @@ class Minibatch:
 Stage = FullBatch | Minibatch
 
 
-def units(scales: Mapping[str, float], packing: Packing) -> Array:
+def units(
+    scales: Mapping[str, float], packing: Packing, *, of_map: tuple[int, int] | None = None
+) -> Array:
     """Return the unit of each parameter, (n_x,).
+
+    of_map : the shape of a block whose unit is √(pixels) as well: lengths are then those of mean
+        squares, whatever the resolution, and a first step of length 1 moves every pixel.
 
     Raises
     ------
@@ -142,10 +147,13 @@ def units(scales: Mapping[str, float], packing: Packing) -> Array:
         If a block is not there, or a scale is not positive.
     """
     unit = np.ones(packing.size)
+    for name, shape in packing.shapes.items():
+        if of_map is not None and shape == of_map:
+            unit[packing.slice(name)] = np.sqrt(np.prod(shape))
     for name, scale in scales.items():
         if not 0 < scale < np.inf:
             raise ShapeError(f"the scale of block '{name}' is {scale}.", where="a stage")
-        unit[packing.slice(name)] = scale
+        unit[packing.slice(name)] *= scale
     return unit
 
 

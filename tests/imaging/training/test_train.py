@@ -358,6 +358,23 @@ def test_a_smooth_map_is_smoother(examples):
     assert rough.history[-1].value < rough.history[1].value
 
 
+def test_a_first_step_moves_every_pixel_of_a_map(examples):
+    squares = [e for e in examples if e.truth.shape == (24, 24)][:1]
+    seen = []
+    plan = Training(
+        TotalVariation(weight="map"), squares, [FullBatch(max_iterations=1, error_every=0)]
+    )
+
+    class Watching(Serial):
+        def visit(self, visit, indices, label):
+            seen.append(visit.theta)
+            return super().visit(visit, indices, label)
+
+    train(plan, executor=Watching)
+    first = np.concatenate([np.sqrt(np.mean((t - seen[0]) ** 2, keepdims=True)) for t in seen])
+    assert first.max() > 0.2  # of the root mean square; of length 1 in all it would be 1/24
+
+
 def test_plans_that_do_not_fit(plan):
     with pytest.raises(ShapeError, match="one size"):
         variant(plan, model=TotalVariation(weight="map"), start=None)
