@@ -25,9 +25,12 @@ from .derivatives import (
 from .hypergradient import Hypergradient, HypergradientReport, hypergradient
 from .implicit import ImplicitFunction, SolvedState, Start
 from .linear import Structure, available_solvers, register_solver
+from .low_rank import LowRank, low_rank
 from .outer import Evaluation, MinimizeResult, Work, minimize
 from .packing import Packing
 from .problem import MinimizationProblem, RootProblem
+from .reduced_hessian import ReducedHessian, ReducedHessianReport, reduced_hessian
+from .second_order import SecondOrderLoss, TwiceDifferentiable, differences_of_second_order
 from .state_report import StateReport
 
 __version__ = "0.1.0"
@@ -38,17 +41,23 @@ __all__ = [
     "Hypergradient",
     "HypergradientReport",
     "ImplicitFunction",
+    "LowRank",
     "MinimizationProblem",
     "MinimizeResult",
     "Packing",
+    "ReducedHessian",
+    "ReducedHessianReport",
     "Residual",
     "RootProblem",
+    "SecondOrderLoss",
     "SolvedState",
     "Start",
     "StateReport",
     "Structure",
+    "TwiceDifferentiable",
     "Work",
     "available_solvers",
+    "differences_of_second_order",
     "errors",
     "from_gradient",
     "from_jax",
@@ -56,10 +65,12 @@ __all__ = [
     "hypergradient",
     "jvp",
     "linear",
+    "low_rank",
     "minimize",
     "parameters",
     "part",
     "patches",
+    "reduced_hessian",
     "register_solver",
     "shared",
     "stencil",

@@ -131,6 +131,23 @@ def gradient_of(parameter_jacobian: Any, adjoint: Array, l_x: Array | None) -> A
     return x_bar if l_x is None else l_x + x_bar
 
 
+def adjoint_tangent_rhs(loss_part: Array, condition_part: Array | None) -> Array:
+    """Return the right-hand side of Aᵀ λ̇ = (L_yx ẋ + L_yy ẏ) − (s_yx ẋ + s_yy ẏ), s = λᵀ c.
+
+    None for the conditions' part leaves it out: Gauss–Newton.
+    """
+    return loss_part if condition_part is None else loss_part - condition_part
+
+
+def gradient_tangent_of(
+    parameter_jacobian: Any, adjoint_dot: Array, loss_part: Array | None,
+    condition_part: Array | None,
+) -> Array:  # fmt: skip
+    """Return the derivative of dL/dx along ẋ: L_xx ẋ + L_xy ẏ − Bᵀ λ̇ − (s_xx ẋ + s_xy ẏ)."""
+    moved = gradient_of(parameter_jacobian, adjoint_dot, loss_part)
+    return moved if condition_part is None else moved - condition_part
+
+
 def transposed_product(matrix: Any, v: Array) -> Array:
     """Return Bᵀ v for a matrix or a LinearOperator."""
     if not isinstance(matrix, LinearOperator):

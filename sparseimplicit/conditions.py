@@ -14,7 +14,7 @@ from .errors import NonFinite, ShapeError, SparseImplicitError, StructureError
 from .linear import Operator, Structure
 from .linear.indices import check_indices
 from .linear.operator import Array, check_structure, refuse_complex
-from .problem import Function, MinimizationProblem, Problem, RootProblem
+from .problem import Function, MinimizationProblem, Problem, RootProblem, SecondOrder
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Conditions:
     minimization: bool
     majorant_of: Callable[[Any, Any, float], Any] | None = None
     primal_dual_of: Callable[[], Any] | None = None
+    second_order_of: SecondOrder | None = None
 
     def residual(self, x: Array, y: Array) -> Array:
         """Return c(x, y), (n_y,), finite."""
@@ -87,6 +88,32 @@ class Conditions:
         return checked_parameter_jacobian(call(self.parameter_jacobian_of, x, y, name), y.size,
                                           x.size, f"{name}(x, y)")  # fmt: skip
 
+    def second_order(
+        self, x: Array, y: Array, adjoint: Array, x_dot: Array, y_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return s_xx ẋ + s_xy ẏ, (n_x,), and s_yx ẋ + s_yy ẏ, (n_y,), of s = λᵀ c, finite.
+
+        Raises
+        ------
+        StructureError
+            If the problem has no second order.
+        ShapeError, NonFinite
+            If it is something else.
+        """
+        if self.second_order_of is None:
+            raise StructureError(
+                "the problem has no second derivatives of its conditions.",
+                fix="give second_order= to it; or state it as an Energy or a Residual, which have "
+                "them; or take them by differences: differences_of_second_order(problem); or leave "
+                "them out: gauss_newton=True.",
+            )
+        parts = self.second_order_of(*map(read_only, (x, y, adjoint, x_dot, y_dot)))
+        x_part, y_part = pair_of(parts, "second_order")
+        return (
+            finite_vector(x_part, x.size, "the x-part of second_order"),
+            finite_vector(y_part, y.size, "the y-part of second_order"),
+        )
+
 
 def conditions_of(problem: Problem) -> Conditions:
     """Return the conditions that define a problem's state."""
@@ -103,6 +130,7 @@ def conditions_of(problem: Problem) -> Conditions:
             minimization=True,
             majorant_of=problem.majorant,
             primal_dual_of=problem.primal_dual,
+            second_order_of=problem.second_order,
         )
     if isinstance(problem, RootProblem):
         return Conditions(
@@ -113,6 +141,7 @@ def conditions_of(problem: Problem) -> Conditions:
             objective_of=None,
             structure=problem.structure,
             minimization=False,
+            second_order_of=problem.second_order,
         )
     raise StructureError(
         f"a problem is needed, got {type(problem).__name__}.",
@@ -122,12 +151,26 @@ def conditions_of(problem: Problem) -> Conditions:
 
 def call(function: Function, x: Array, y: Array, name: str) -> Any:
     """Call a user's function with arrays that it cannot change behind our back."""
-    x_view, y_view = x.view(), y.view()
-    x_view.flags.writeable = False
-    y_view.flags.writeable = False
-    value = function(x_view, y_view)
+    value = function(read_only(x), read_only(y))
     if value is None:
         raise ShapeError(f"{name}(x, y) returned None.", fix="return its value.")
+    return value
+
+
+def read_only(array: Array) -> Array:
+    """Return a view that cannot be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def pair_of(value: Any, name: str) -> tuple[Any, Any]:
+    """Return the x-part and the y-part of second derivatives along a direction."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ShapeError(
+            f"{name} returned {type(value).__name__}.",
+            fix="return (x_part, y_part), of shapes (n_x,) and (n_y,).",
+        )
     return value
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from .linear import Structure
 
 Function = Callable[[Any, Any], Any]
+SecondOrder = Callable[[Any, Any, Any, Any, Any], tuple[Any, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,10 @@ class MinimizationProblem:
         place of g_yy, or None. Its ``at(x, y, share)`` is the matrix, with a share of the majorant
         if there is one, and ``moved(x, y, step)`` what it becomes after a step, which is whole
         also where the line search shortens it. `Energy` has it for smoothed norms.
+    second_order : callable, optional
+        ``f(x, y, adjoint, x_dot, y_dot) -> (x_part, y_part)``: with λ the adjoint and s = λᵀ g_y,
+        s_xx ẋ + s_xy ẏ, (n_x,), and s_yx ẋ + s_yy ẏ, (n_y,). `reduced_hessian` needs it; `Energy`
+        has it by itself.
     """
 
     gradient: Function
@@ -49,6 +54,7 @@ class MinimizationProblem:
     structure: Structure | None = None
     majorant: Callable[[Any, Any, float], Any] | None = None
     primal_dual: Callable[[], Any] | None = None
+    second_order: SecondOrder | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +74,15 @@ class RootProblem:
         B = ∂c/∂xᵀ, (n_y, n_x): **rows y, columns x**, as for `MinimizationProblem`.
     structure : Structure, optional
         Of A. Default: found from the entries; general for a LinearOperator.
+    second_order : callable, optional
+        As for `MinimizationProblem`, with s = λᵀ c. `Residual` has it by itself.
     """
 
     residual: Function
     state_jacobian: Function
     parameter_jacobian: Function
     structure: Structure | None = None
+    second_order: SecondOrder | None = None
 
 
 Problem = MinimizationProblem | RootProblem

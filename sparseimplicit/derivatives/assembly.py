@@ -106,6 +106,17 @@ class Assembly:
                 lifted.to_filters(q, y, what, seeds, out)
         return out
 
+    def both(
+        self, x: Array, y: Array, what: Contraction, seeds: Mapping[str, Array],
+        finite: Callable[[Array, str, Array, Array], None],
+    ) -> tuple[Array, Array]:  # fmt: skip
+        """Return the second order by x, (n_x,), and by y, (n_y,), looked at by ``finite``."""
+        by_x = self.by_parameters(x, y, what, **seeds)
+        by_y = self.by_state(x, y, what, **seeds)
+        for part in (by_x, by_y):
+            finite(part, "second_order", x, y)
+        return by_x, by_y
+
     def _responses(
         self, t: int, what: Contraction, x: Array, y: Array, seeds: Mapping[str, Array],
         made: Lifts,
@@ -277,8 +288,9 @@ class Assembly:
         found["p"] = None if duals is None else duals.lists.get(t)
         found |= seeds
         for n, direction in enumerate(what.directions if what else ()):
-            if direction == "x":
-                found[f"d{n}s"] = seeds[f"d{n}"][term.shared_places]
+            if what and direction != "y":
+                name = what.in_x(n)
+                found[f"{name}s"] = seeds[name][term.shared_places]
         return found
 
     def blocks(self, t: int, rows: NDArray[Any] | None, size: int) -> Blocks:

@@ -183,6 +183,23 @@ class Energy(MinimizationProblem):
             )
         return self._contracted("third_contraction", by, x, y, y_directions, x_directions)
 
+    def second_order(
+        self, x: Any, y: Any, adjoint: Any, x_dot: Any, y_dot: Any
+    ) -> tuple[Array, Array]:
+        """Return s_xx ẋ + s_xy ẏ, (n_x,), and s_yx ẋ + s_yy ẏ, (n_y,), of s = λᵀ g_y.
+
+        Exact, lifted terms included: forward over reverse on the tape of λᵀ g_y along (ẋ, ẏ) at
+        once. Cost: two loops over the elements, one by y and one by x; kernels are compiled at
+        first use.
+        """
+        x, y = self._inputs.checked(x, y)
+        seeds = {
+            "d0": self._inputs.direction(adjoint, self.n_y, "adjoint"),
+            "d1": self._inputs.direction(y_dot, self.n_y, "y_dot"),
+            "dx": self._inputs.direction(x_dot, self.n_x, "x_dot"),
+        }
+        return self._assembly.both(x, y, Contraction(("y", "both")), seeds, self._inputs.finite)
+
     def check(self, x: Any, y: Any, *, seed: int = 0) -> Any:
         """Hold every derivative against complex steps along random directions; ``print`` it."""
         return check_energy(self, x, y, seed=seed)

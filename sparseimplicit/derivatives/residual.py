@@ -178,6 +178,22 @@ class Residual(RootProblem):
         self._inputs.finite(out, "third_contraction", x, y)
         return out
 
+    def second_order(
+        self, x: Any, y: Any, adjoint: Any, x_dot: Any, y_dot: Any
+    ) -> tuple[Array, Array]:
+        """Return s_xx ẋ + s_xy ẏ, (n_x,), and s_yx ẋ + s_yy ẏ, (n_y,), of s = λᵀ c.
+
+        Exact, as `Energy.second_order`; rows of fixed unknowns are linear and add nothing.
+        """
+        x, y = self._inputs.checked(x, y)
+        seeds = {
+            "weight": self._weight(adjoint, "adjoint"),
+            "d0": self._inputs.direction(y_dot, self.n_y, "y_dot"),
+            "dx": self._inputs.direction(x_dot, self.n_x, "x_dot"),
+        }
+        what = Contraction(("both",), weighted=True)
+        return self._assembly.both(x, y, what, seeds, self._inputs.finite)
+
     def check(self, x: Any, y: Any, *, seed: int = 0) -> Any:
         """Hold every derivative against complex steps along random directions; ``print`` it."""
         return check_residual(self, x, y, seed=seed)

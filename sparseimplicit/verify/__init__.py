@@ -2,9 +2,9 @@
 
 from ..derivatives.checks import DerivativeCheck
 from .derivatives import derivatives, symmetry
-from .duality import DualityCheck, duality
+from .duality import DualityCheck, duality, hessian_symmetry
 from .suite import conformance
-from .taylor import TaylorTable, taylor
+from .taylor import TaylorTable, hessian_taylor, taylor
 from .zoo import Specimen, zoo
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "conformance",
     "derivatives",
     "duality",
+    "hessian_symmetry",
+    "hessian_taylor",
     "symmetry",
     "taylor",
     "zoo",

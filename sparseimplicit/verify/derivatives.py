@@ -12,6 +12,7 @@ from ..derivatives.checks import DerivativeCheck
 from ..linear import Operator
 from ..linear.operator import Array
 from ..problem import Problem
+from ..second_order import by_differences
 
 TOLERANCE: Final = 1e-5  # central differences of a smooth function are good to about 1e-9
 
@@ -38,12 +39,13 @@ def derivatives(
 
     Notes
     -----
-    Cost: six residuals, two objectives, one A, one B. The step is the cube root of rounding.
+    Cost: six residuals, two objectives, one A, one B; three of A and B with ``second_order``. The
+    step is the cube root of rounding.
     """
     c = conditions_of(problem)
     px, py = parameter_vector(x, "x"), parameter_vector(y, "y")
     rng = np.random.default_rng(seed)
-    v, w = rng.standard_normal(py.size), rng.standard_normal(px.size)
+    v, w, adjoint = (rng.standard_normal(n) for n in (py.size, px.size, py.size))
     a, b = c.state_jacobian(px, py), c.parameter_jacobian(px, py)
     residual, matrix, cross = c.names
     errors = {}
@@ -56,6 +58,10 @@ def derivatives(
     errors[cross] = _relative(
         np.asarray(b @ w), _central(lambda t: c.residual(px + t * w, py), px, w)
     )
+    if c.second_order_of is not None:
+        exact = np.concatenate(c.second_order(px, py, adjoint, w, v))
+        measured = np.concatenate(by_differences(problem)(px, py, adjoint, w, v))
+        errors["second_order"] = _relative(exact, measured)
     if c.minimization:
         errors["symmetry"] = symmetry(a, seed=seed)
     return DerivativeCheck(errors, tolerance)

@@ -113,6 +113,20 @@ def test_third_derivatives(case):
         assert error(problem.third(x, y, v, weight), exact["y", "y"]) < TOLERANCE
 
 
+def test_second_order_along_both(case):
+    """Complex steps of the references along (ẋ, ẏ) at once, contracted with λ."""
+    problem = case.make()
+    u, v = directions(case)
+    _, weight = directions(case, seed=8)
+    x, y, both = case.x, case.y, np.concatenate([u, v])
+    at = np.concatenate([x, y])
+    by_x = directional(lambda z: case.cross(z[: x.size], z[x.size :]), at, both).T @ weight
+    by_y = directional(lambda z: case.second(z[: x.size], z[x.size :]), at, both).T @ weight
+    x_part, y_part = problem.second_order(x, y, weight, u, v)
+    assert error(x_part, by_x) < TOLERANCE
+    assert error(y_part, by_y) < TOLERANCE
+
+
 @pytest.mark.parametrize("name", ["TV, map", "P1 diffusion"])
 def test_every_matrix_shares_one_pattern(name):
     case = CASES[name]()

@@ -72,17 +72,17 @@ class Lifted:
         found: dict[str, Any] = {"r": self.lift(filters, y)}
         directions = what.directions if what else ()
         for n, kind in enumerate(directions):
-            seed = seeds[f"d{n}"]
-            if kind == "y":
-                found[f"r{n}"] = self.lift(filters, seed)
-            elif self.learned:
-                found[f"r{n}"] = self.lift(self.term.filters(seed), y)
-        if self.learned and len(directions) == 2 and directions != ("y", "y"):
+            if kind != "x":
+                found[f"r{n}"] = self.lift(filters, seeds[f"d{n}"])
+            if kind != "y" and self.learned and what:
+                moving = self.lift(self.term.filters(seeds[what.in_x(n)]), y)
+                found[f"r{n}"] = moving if kind == "x" else found[f"r{n}"] + moving
+        if self.learned and what and len(directions) == 2 and directions != ("y", "y"):
             if directions == ("x", "x"):
                 found["r01"] = np.zeros_like(found["r"])
             else:
-                moved = directions.index("x")
-                moving = self.term.filters(seeds[f"d{moved}"])
+                moved = 1 if directions[0] == "y" else 0
+                moving = self.term.filters(seeds[what.in_x(moved)])
                 found["r01"] = self.lift(moving, seeds[f"d{1 - moved}"])
         return found
 
@@ -94,9 +94,9 @@ class Lifted:
         self.lower(self.term.filters(x), q[:responses], out)
         if self.learned:
             for n, kind in enumerate(what.directions):
-                if kind == "x":
+                if kind != "y":
                     part = np.ascontiguousarray(q[(n + 1) * responses : (n + 2) * responses])
-                    self.lower(self.term.filters(seeds[f"d{n}"]), part, out)
+                    self.lower(self.term.filters(seeds[what.in_x(n)]), part, out)
 
     def to_filters(
         self, q: Array, y: Array, what: Contraction, seeds: Mapping[str, Array], out: Array
@@ -105,7 +105,7 @@ class Lifted:
         responses = self.term.responses
         total = self.outer(q[:responses], y)
         for n, kind in enumerate(what.directions):
-            if kind == "y":
+            if kind != "x":
                 part = np.ascontiguousarray(q[(n + 1) * responses : (n + 2) * responses])
                 total += self.outer(part, seeds[f"d{n}"])
         out[self.term.lift_places] += self.term.by_coefficients(total)

@@ -29,7 +29,7 @@ PARALLEL: Final = 100_000  # pixels, as for lists
 SCRATCH: Final = 24_576  # numbers that the tiles of a task may take: 192 KB, within a core's cache
 BAND: Final = 64  # lines of a task, at least
 NO_SUMS: Final = np.empty((0, 0, 0))
-SOURCES: Final = ("y", "x", "d0", "d1")
+SOURCES: Final = ("y", "x", "d0", "d1", "dx")
 
 
 class GridKernel:
@@ -179,7 +179,7 @@ class Inputs:
 
     Parameters
     ----------
-    given : of each input its source ("y", "x", "d0", "d1"), a base and an offset on the grid; or
+    given : of each input its source (see ``SOURCES``), a base and an offset on the grid; or
         its source or an array of data, a column, and an array of indices or None.
     shape : of the grid.
     places : of each its tile, and its term or −1.
@@ -222,7 +222,7 @@ def indexed(source: str, place: int, indices: Any, c: Any) -> tuple[Any, int, An
 def shared_of(term: BoundTerm, x: Array, seeds: Mapping[str, Array]) -> Array:
     """Return the shared parameters of a term, and what belongs to them in the directions."""
     places = term.shared_places
-    vectors = [x, *(seeds.get(name, x) for name in ("d0", "d1"))]
+    vectors = [x, *(seeds.get(name, x) for name in SOURCES[2:])]
     # A direction in y is not read here.
     return np.concatenate([v[places] if v.size == x.size else x[places] for v in vectors])
 

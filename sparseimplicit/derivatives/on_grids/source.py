@@ -16,7 +16,7 @@ from .found import GridTerm, Offset
 
 Target = tuple[int, Offset, int]
 Input = tuple[int, str, int, Offset]  # term or −1, name, base or place, offset
-SHARED: Final = ("xs", "d0xs", "d1xs")
+SHARED: Final = ("xs", "d0xs", "d1xs", "dxxs")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Inputs:
 
 
 def source_of(name: str) -> str:
-    """Return the array that an input is read from: "y", "x", "c", "p", "d0" or "d1"."""
+    """Return the array that an input is read from: "y", "x", "c", "p", "d0", "d1" or "dx"."""
     return {"y": "y", "xm": "x", "c": "c"}.get(name, name[:2])
 
 

@@ -21,6 +21,8 @@ BY_ELEMENT = {
     "weight": Load("weight[ri[e, {i}]]", ("weight", "ri")),
     **{f"d{n}xs": Load(f"d{n}s[{{i}}]", (f"d{n}s",), varies=False) for n in range(2)},
     **{f"d{n}xm": Load(f"d{n}[xi[e, {{i}}]]", (f"d{n}", "xi")) for n in range(2)},
+    "dxxs": Load("dxs[{i}]", ("dxs",), varies=False),
+    "dxxm": Load("dx[xi[e, {i}]]", ("dx", "xi")),
 }
 LISTED = {
     **BY_ELEMENT,
@@ -39,12 +41,17 @@ LIFTED = {
 class Contraction:
     """Derivatives of a term along directions, with respect to what is left.
 
-    directions : "y" or "x" for each, at most two.
+    directions : for each, two at most, what it moves: "y", "x", or "both". Direction n is ``d{n}``;
+        of the one that moves both, which is the last, ``d{n}`` is its part in y and ``dx`` in x.
     weighted : whether the local residual is first multiplied by weights of its rows.
     """
 
     directions: tuple[str, ...]
     weighted: bool = False
+
+    def in_x(self, n: int) -> str:
+        """Return the name of direction n's part in x."""
+        return "dx" if self.directions[n] == "both" else f"d{n}"
 
 
 def loads_of(term: BoundTerm) -> dict[str, Load]:
@@ -72,12 +79,12 @@ def contracted(term: BoundTerm, what: Contraction) -> tuple[list[int], list[list
         variables: list[int] = []
         seeds: list[int] = []
         lift = [graph.input(f"d{n}y", i) for i in range(len(term.y_nodes))]
-        if direction == "y" or learned:
+        if direction != "x" or learned:
             variables += term.y_nodes
             seeds += lift
-        if direction == "x":
+        if direction != "y":
             variables += term.x_nodes
-            seeds += [graph.input(f"d{n}{name}", j) for name, j in term.x_inputs]
+            seeds += [graph.input(f"{what.in_x(n)}{name}", j) for name, j in term.x_inputs]
         if n == 1 and learned and what.directions != ("y", "y"):
             variables += lifts[0]
             seeds += [graph.input("d01y", i) for i in range(len(term.y_nodes))]
