@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..derivatives import Residual, part
-from ..errors import ShapeError, StructureError
+from ..errors import StructureError
 from ..linear import Structure
 from ..packing import Packing
 from ..problem import RootProblem
 from .dirichlet import Split
 from .integral import Integral, integral
-from .local_form import LocalForm
-from .spaces import Spaces
+from .spaces import Spaces, vector_of
 
 Array = NDArray[np.float64]
 
@@ -84,12 +83,10 @@ class Equation(RootProblem):
         structure: Structure | None = None,
     ) -> None:
         spaces = Spaces(integrals_of(form, state, control, data, "Equation"), fixed, "Equation")
-        parts = []
-        for number, of in enumerate(spaces.integrals):
-            name = f"integral {number}"
-            local, places = LocalForm(of, tested=True, name=name), spaces.state_places(of)
-            parts.append(part(local, rows=places, y=places, x=local.places(spaces.blocks),
-                              name=name, **local.data()))  # fmt: skip
+        parts = [
+            part(function, rows=places["y"], **places, **numbers)
+            for function, places, numbers in spaces.terms(spaces.integrals, tested=True)
+        ]
         split = spaces.split()
         whole = Residual(parts, n_y=spaces.size, n_x=spaces.packing.size)
         for key, value in {
@@ -143,11 +140,7 @@ class Equation(RootProblem):
         u, weight = self.split.state(x, y), self.split.padded(np.asarray(adjoint, dtype=float))
         x_dot = np.asarray(x_dot, dtype=float)
         u_dot = self.split.tangent(x_dot, np.asarray(y_dot, dtype=float))
-        by_x, by_u = (
-            self._whole.third_contraction(x, u, weight, by=by, y_directions=[u_dot])
-            + self._whole.third_contraction(x, u, weight, by=by, x_directions=[x_dot])
-            for by in ("x", "y")
-        )
+        by_x, by_u = self._whole.second_order(x, u, weight, x_dot, u_dot)
         return by_x + self.split.to_parameters(by_u), by_u[self.free]
 
     def check(self, x: Any, y: Any, *, seed: int = 0) -> Any:
@@ -156,23 +149,11 @@ class Equation(RootProblem):
         return self._whole.check(x, self.split.state(x, y), seed=seed)
 
     def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
-        return vector_of(x, self.n_x, "x"), vector_of(y, self.n_y, "y")
+        return vector_of(x, self.n_x, "x", "Equation"), vector_of(y, self.n_y, "y", "Equation")
 
     def __repr__(self) -> str:
         """Name sizes and controls."""
         return f"{type(self).__name__}({self.n_y} of {self.spaces.size} unknowns, {self.packing})"
-
-
-def vector_of(given: Any, size: int, name: str) -> Array:
-    """Return a vector of this size, or say what is wrong with it."""
-    array = np.asarray(given, dtype=np.float64).reshape(-1)
-    if array.size != size:
-        raise ShapeError(
-            f"{name} has {array.size} numbers; {size} are needed.",
-            where="Equation",
-            fix="y holds the free unknowns alone, x the blocks of `packing`.",
-        )
-    return array
 
 
 def integrals_of(form: Any, state: Any, control: Any, data: Any, where: str) -> list[Integral]:

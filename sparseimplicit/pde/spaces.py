@@ -12,6 +12,7 @@ from ..errors import ShapeError
 from ..packing import Packing
 from .dirichlet import Fixed, Split, fixed
 from .integral import Integral, is_number
+from .local_form import LocalForm
 
 
 class Spaces:
@@ -63,8 +64,8 @@ class Spaces:
                 shapes[name] = numbers.pop()
                 continue
             dofs = np.unique(np.concatenate([np.ravel(b.element_dofs) for b in bases]))
-            number = np.full(int(bases[0].N), -1, dtype=np.int64)
-            number[dofs] = np.arange(dofs.size)
+            number = np.full(int(bases[0].N), np.iinfo(np.int64).min // 2, dtype=np.int64)
+            number[dofs] = np.arange(dofs.size)  # the others are never read
             self.control_dofs[name], shapes[name], places[name] = dofs, int(dofs.size), number
         for f in self.fixed:
             if isinstance(f.values, str):
@@ -81,6 +82,36 @@ class Spaces:
             for name, start in starts.items()
         }
 
+    def check_known(self, of: Integral, where: str) -> None:
+        """Refuse an integral of other states or controls than these."""
+        sizes = [int(basis.N) for basis in of.state]
+        if sizes != list(np.diff(self.offsets)):
+            raise ShapeError(
+                f"the state has fields of sizes {list(np.diff(self.offsets))}, here {sizes}.",
+                where=where,
+                fix="give the bases of the problem's state, or others of the same elements.",
+            )
+        for name, given in of.control.items():
+            if name not in self.blocks:
+                raise ShapeError(
+                    f"there is no control '{name}'.",
+                    where=where,
+                    fix=f"take one of: {', '.join(self.blocks) or 'none'}.",
+                )
+            block = self.blocks[name]
+            if is_number(given):
+                known = np.ndim(block) == 0 and given == self.packing.shapes[name][0]
+            else:
+                known = np.shape(block) == (int(given.N),) and bool(
+                    np.isin(given.element_dofs, self.control_dofs[name]).all()
+                )
+            if not known:
+                raise ShapeError(
+                    f"control '{name}' is another space than that of the problem, or reaches "
+                    "beyond what x holds of it.",
+                    where=where,
+                )
+
     def state_places(self, of: Integral) -> NDArray[Any]:
         """Return where the unknowns of each element stand among all, (E, k)."""
         pieces = [
@@ -88,6 +119,18 @@ class Spaces:
             for basis, offset in zip(of.state, self.offsets[:-1], strict=True)
         ]
         return np.hstack(pieces)
+
+    def terms(
+        self, integrals: Sequence[Integral], *, tested: bool
+    ) -> list[tuple[LocalForm, dict[str, Any], dict[str, Any]]]:
+        """Return each integral as a local term: its function, y= and x=, and its numbers."""
+        made = []
+        for number, of in enumerate(integrals):
+            name = f"integral {number}"
+            local = LocalForm(of, tested=tested, name=name)
+            places = {"y": self.state_places(of), "x": local.places(self.blocks)}
+            made.append((local, places, {"name": name, **local.data()}))
+        return made
 
     def split(self) -> Split:
         """Return the split into free and fixed unknowns."""
@@ -119,3 +162,15 @@ def _fixed(given: Any) -> list[Fixed]:
     ):
         return [f for g in given for f in _fixed(g)]
     return [fixed(given)]
+
+
+def vector_of(given: Any, size: int, name: str, where: str) -> NDArray[np.float64]:
+    """Return a vector of this size, or say what is wrong with it."""
+    array = np.asarray(given, dtype=np.float64).reshape(-1)
+    if array.size != size:
+        raise ShapeError(
+            f"{name} has {array.size} numbers; {size} are needed.",
+            where=where,
+            fix="y holds the free unknowns alone, x the blocks of `packing`.",
+        )
+    return array
