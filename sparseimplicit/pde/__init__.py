@@ -6,7 +6,7 @@ from .equation import Equation
 from .fields import det, div, dot, grad, inner, sym_grad, trace
 from .functional import Functional, total_variation
 from .integral import Integral, integral
-from .losses import Loss, Quadratic, Tracking
+from .losses import Linear, Loss, Quadratic, Tracking
 from .riesz import h1, mass, stiffness
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Fixed",
     "Functional",
     "Integral",
+    "Linear",
     "Loss",
     "Quadratic",
     "Tracking",

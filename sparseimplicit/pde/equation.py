@@ -33,6 +33,9 @@ class Equation(RootProblem):
     fixed : what ``basis.get_dofs`` returns, `fixed`, or sequence of these, optional
         Unknowns with Dirichlet values, 0 unless said otherwise. They are no part of y; their rows
         and columns are left out, so that a symmetric form has a symmetric Jacobian.
+    load : array, shape (N,), optional
+        Forces that are no integral, one for each unknown, such as ``basis.point_source(x)``: the
+        form equals load · v.
     structure : Structure, optional
         Of the state Jacobian. Declare `Structure.POSITIVE_DEFINITE` where you know it; symmetry is
         found from the entries.
@@ -80,6 +83,7 @@ class Equation(RootProblem):
         control: Any = None,
         data: Any = None,
         fixed: Any = None,
+        load: Any = None,
         structure: Structure | None = None,
     ) -> None:
         spaces = Spaces(integrals_of(form, state, control, data, "Equation"), fixed, "Equation")
@@ -88,11 +92,13 @@ class Equation(RootProblem):
             for function, places, numbers in spaces.terms(spaces.integrals, tested=True)
         ]
         split = spaces.split()
+        forces = None if load is None else vector_of(load, spaces.size, "load", "Equation")
         whole = Residual(parts, n_y=spaces.size, n_x=spaces.packing.size)
         for key, value in {
             "structure": structure, "n_y": split.free.size, "n_x": spaces.packing.size,
             "packing": spaces.packing, "free": split.free, "spaces": spaces, "split": split,
             "control_dofs": spaces.control_dofs, "_whole": whole,
+            "_load": None if forces is None else forces[split.free],
         }.items():  # fmt: skip
             object.__setattr__(self, key, value)
 
@@ -104,6 +110,7 @@ class Equation(RootProblem):
     spaces: Spaces
     split: Split
     _whole: Residual
+    _load: Array | None
 
     def full(self, x: Any, y: Any) -> Array:
         """Return all values of the state, the fixed ones too, (N,); fields one behind another."""
@@ -118,7 +125,7 @@ class Equation(RootProblem):
         x, y = self._checked(x, y)
         whole: Array = self._whole.residual(x, self.split.state(x, y))
         free: Array = whole[self.free]
-        return free
+        return free if self._load is None else free - self._load
 
     def state_jacobian(self, x: Any, y: Any) -> Any:
         """Return A = ∂c/∂yᵀ as CSR, (n_y, n_y)."""

@@ -144,6 +144,31 @@ class Tracking(Loss):
         return split.to_parameters(u_bar), u_bar[split.free]
 
 
+class Linear(Loss):
+    """ℓ · u of all values u of a state: the work of a load, a flux, a value at a point.
+
+    Parameters
+    ----------
+    problem : Equation or Energy
+    weights : array, shape (N,)
+        ℓ.
+    """
+
+    def __init__(self, problem: Equation | Energy, weights: Any) -> None:
+        self.problem = problem
+        self.weights = vector_of(weights, problem.spaces.size, "weights", "pde.Linear")
+
+    def __call__(self, x: Any, y: Any) -> Values:
+        """Return value, L_x and L_y."""
+        split = self.problem.split
+        value = float(self.weights @ self.problem.full(x, y))
+        return value, split.to_parameters(self.weights), self.weights[split.free]
+
+    def second_order(self, x: Any, y: Any, x_dot: Any, y_dot: Any) -> tuple[Array, Array]:
+        """Return zeros."""
+        return np.zeros(self.problem.n_x), np.zeros(self.problem.n_y)
+
+
 class Quadratic(Loss):
     """½ (m − m₀)ᵀ R (m − m₀) of one control: R = `mass` for L², `h1` or a stiffness for H¹.
 
