@@ -1,5 +1,7 @@
 """Equations from weak forms over scikit-fem's bases: the integrand is all that is written."""
 
+from .assembled import affine, from_assembly
+from .continuation import Continued, Step, continuation
 from .dirichlet import Fixed, fixed
 from .energy import Energy
 from .equation import Equation
@@ -7,9 +9,11 @@ from .fields import det, div, dot, grad, inner, sym_grad, trace
 from .functional import Functional, total_variation
 from .integral import Integral, integral
 from .losses import Linear, Loss, Quadratic, Tracking
+from .output import figure, write_vtk
 from .riesz import h1, mass, stiffness
 
 __all__ = [
+    "Continued",
     "Energy",
     "Equation",
     "Fixed",
@@ -18,11 +22,16 @@ __all__ = [
     "Linear",
     "Loss",
     "Quadratic",
+    "Step",
     "Tracking",
+    "affine",
+    "continuation",
     "det",
     "div",
     "dot",
+    "figure",
     "fixed",
+    "from_assembly",
     "grad",
     "h1",
     "inner",
@@ -32,4 +41,5 @@ __all__ = [
     "sym_grad",
     "total_variation",
     "trace",
+    "write_vtk",
 ]
