@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal, overload
 
@@ -285,6 +285,19 @@ class SolvedState:
         if "system" not in vars(self) or self.system is self._result.last_system:
             return None
         return self.system.report
+
+    def refactored(self) -> SolvedState:
+        """Return this state with A at y factorized itself, for many solves to come.
+
+        Where Newton's last factorization is of the iterate before, it serves as a preconditioner,
+        which costs a few products in every solve; one factorization takes them away. Else this is
+        the state itself.
+        """
+        if not self._lags:
+            return self
+        last = self._result.last_system
+        analysis = self._result.analysis if last is None else last.analysis
+        return replace(self, _result=replace(self._result, last_system=None, analysis=analysis))
 
     def adjoint(
         self, y_bar: Any, *, rtol: float = 1e-8, start: Array | None = None

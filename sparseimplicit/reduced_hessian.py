@@ -191,7 +191,8 @@ def reduced_hessian(
     Notes
     -----
     Cost: one adjoint solve unless λ is given; then two solves a direction, nothing factorized
-    beyond the state's own. The error of a product is of the size of rtol times ‖A⁻¹‖.
+    beyond the state's own; before many products see `SolvedState.refactored`. The error of a
+    product is of the size of rtol times ‖A⁻¹‖.
     Source: Hinze, Pinnau, Ulbrich, Ulbrich, "Optimization with PDE Constraints", 2009, §1.6.5.
 
     Examples

@@ -106,6 +106,18 @@ def test_two_solves_a_direction_and_no_factorization(solved, monkeypatch):
     np.testing.assert_allclose(given, h.apply(X), rtol=1e-12)
 
 
+def test_one_factorization_for_many_products():
+    state = si.ImplicitFunction(PROBLEM, "superlu").solve(X, np.zeros(N_Y), rtol=1e-6)
+    assert state.system.report.solver == "gmres+lagged"
+    sharp = state.refactored()
+    lagged, direct = (si.reduced_hessian(LOSS, s, rtol=1e-12) for s in (state, sharp))
+    np.testing.assert_allclose(direct.apply(X), lagged.apply(X), rtol=1e-9)
+    assert lagged.report.iterations > 0
+    assert direct.report.iterations == 0
+    assert (sharp.preparation.solver, sharp.preparation.factorizations) == ("superlu", 1)
+    assert sharp.refactored() is sharp
+
+
 def test_a_minimiser_has_its_third_derivatives():
     """y = argmin ½y² − y + ¼ eˣ y⁴ with one parameter: against differences of the gradient."""
     problem = si.MinimizationProblem(

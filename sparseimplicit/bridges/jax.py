@@ -27,7 +27,7 @@ def from_jax(
     structure: Structure | None = None,
     max_colours: int = MAX_COLOURS,
 ) -> MinimizationProblem:
-    """Make an argmin of g(x, y) in JAX: g_y, g_yy and g_yx by automatic differentiation.
+    """Make an argmin of g(x, y) in JAX: all its derivatives by automatic differentiation.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ def from_jax(
 
     Notes
     -----
-    Cost of g_yy: one compiled Hessian-vector product for each colour, and two to probe. Points and
+    Cost of g_yy: one compiled Hessian-vector product for each colour, and two to probe; of a
+    product in ``second_order``: one forward derivative of the reverse one of λᵀg_y. Points and
     seeds are arguments of what is compiled, never constants in it; arrays that the objective
     captures are constants, and large ones make the compilation slow.
     """
@@ -75,10 +76,23 @@ def from_jax(
     def back_to_x(x: Any, y: Any, weight: Any) -> Any:
         return jax.vjp(lambda z: gradient(z, y), x)[1](weight)[0]
 
+    def second(x: Any, y: Any, adjoint: Any, x_dot: Any, y_dot: Any) -> Any:
+        slopes = jax.grad(lambda p, q: adjoint @ gradient(p, q), argnums=(0, 1))
+        return jax.numpy.concatenate(jax.jvp(slopes, (x, y), (x_dot, y_dot))[1])
+
     value, slope = _in_numpy(jax, objective), _in_numpy(jax, gradient)
     in_y = _Product(jax, slope, "y", "gradient of the objective", _in_numpy(jax, along_y))
     in_x = _Product(jax, slope, "x", "gradient of the objective", _in_numpy(jax, along_x))
     back = _Product(jax, slope, "y", "reverse derivative in x", _in_numpy(jax, back_to_x))
+    both = _in_numpy(jax, second)
+
+    def second_order(
+        x: Array, y: Array, adjoint: Array, x_dot: Array, y_dot: Array
+    ) -> tuple[Array, Array]:
+        _check_precision(jax)
+        parts = both(x, y, adjoint, x_dot, y_dot)
+        return parts[: x.size], parts[x.size :]
+
     hessian: Function = (
         Products(in_y, in_y, max_columns=0, name="hessian")
         if _products_alone(pattern)
@@ -94,8 +108,9 @@ def from_jax(
         )
     )
     return MinimizationProblem(
-        objective=value, gradient=slope, hessian=hessian, cross_hessian=cross, structure=structure
-    )
+        objective=value, gradient=slope, hessian=hessian, cross_hessian=cross, structure=structure,
+        second_order=second_order,
+    )  # fmt: skip
 
 
 class _Product(Step):

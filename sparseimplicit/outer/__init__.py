@@ -1,6 +1,14 @@
 """The upper level: minimising a loss over the parameter, with checkpoints."""
 
 from .history import Evaluation, Work
+from .inner import InnerProduct, inner_product
 from .minimize import MinimizeResult, minimize
 
-__all__ = ["Evaluation", "MinimizeResult", "Work", "minimize"]
+__all__ = [
+    "Evaluation",
+    "InnerProduct",
+    "MinimizeResult",
+    "Work",
+    "inner_product",
+    "minimize",
+]

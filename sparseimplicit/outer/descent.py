@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import scipy.optimize
 
-from ..errors import ShapeError
 from ..linear.operator import Array
+from .bounds import Limits, largest, projected_step
 
 MEMORY: Final = 10  # pairs kept by L-BFGS-B
 
@@ -40,17 +39,23 @@ class Descent:
 class Stopped(Exception):
     """Raised by the function that is minimised, to end the descent: message, converged."""
 
+    def descent(self, iterations: int, measure: Measure | None = None) -> Descent:
+        """Return the descent that this has ended."""
+        message, converged = self.args
+        return Descent(message, converged, iterations, measure)
+
 
 def descend(
     evaluate: Callable[[Array], tuple[float, Array]],
     x: Array,
-    limits: scipy.optimize.Bounds | None,
+    limits: Limits,
     *,
     settles: Callable[[float, Array], bool],
     stop_rtol: float,
     max_iterations: int,
     memory: int = MEMORY,
     measure: Measure | None = None,
+    size: Callable[[Array], float] = largest,
 ) -> Descent:
     """Minimise by L-BFGS-B; the caller keeps the best x.
 
@@ -68,6 +73,9 @@ def descend(
     max_iterations, memory : int
     measure : Measure, optional
         Of an earlier descent: small is then what was small there.
+    size : callable
+        Of the projected gradient; with any but the largest entry, which is scipy's own, this
+        function's test alone ends the run.
 
     Notes
     -----
@@ -79,9 +87,9 @@ def descend(
         value, gradient = evaluate(x)
         if measure is None:
             scale = abs(value) or 1.0
-            measure = Measure(scale, projected(x, gradient / scale, limits))
+            measure = Measure(scale, size(projected_step(x, gradient / scale, limits)))
         scale, goal = measure.scale, stop_rtol * measure.first
-        if projected(x, gradient / scale, limits) == 0.0:
+        if size(projected_step(x, gradient / scale, limits)) == 0.0:
             return Descent("the projected gradient is zero at the start", True, 0, measure)
         known = {x.tobytes(): (value, gradient)}
 
@@ -92,7 +100,9 @@ def descend(
             value, gradient = evaluate(z.copy())
             # L-BFGS-B looks at accepted points only, and near the solution accepts by differences
             # of losses that are as small as the solver's tolerance.
-            if projected(z, gradient / scale, limits) <= goal and settles(value, z.copy()):
+            if size(projected_step(z, gradient / scale, limits)) <= goal and settles(
+                value, z.copy()
+            ):
                 raise Stopped("the projected gradient fell to stop_rtol of its first", True)
             return value / scale, gradient / scale
 
@@ -100,39 +110,12 @@ def descend(
             nonlocal iterations
             iterations += 1
 
+        own = size is largest
         result = scipy.optimize.minimize(
             scaled, x, jac=True, method="L-BFGS-B", bounds=limits, callback=count,
-            options={"gtol": goal, "ftol": 1e-12, "maxcor": memory,
+            options={"gtol": goal if own else 0.0, "ftol": 1e-12 if own else 0.0, "maxcor": memory,
                      "maxiter": max_iterations, "maxfun": 10 * max_iterations},
         )  # fmt: skip
     except Stopped as stop:
-        message, converged = stop.args
-        return Descent(message, converged, iterations, measure)
+        return stop.descent(iterations, measure)
     return Descent(str(result.message).lower(), bool(result.success), iterations, measure)
-
-
-def limits_of(bounds: Any, x: Array) -> scipy.optimize.Bounds | None:
-    """Return one bound for each parameter, from a pair for all or from n_x pairs; None for none."""
-    if bounds is None or isinstance(bounds, scipy.optimize.Bounds):
-        return bounds
-    pairs = np.array(
-        [[-np.inf if low is None else low, np.inf if high is None else high]
-         for low, high in (bounds if np.ndim(bounds[0]) else [bounds])],
-        dtype=np.float64,
-    )  # fmt: skip
-    if len(pairs) not in (1, x.size) or not (pairs[:, 0] <= pairs[:, 1]).all():
-        raise ShapeError(
-            f"{len(pairs)} bounds for {x.size} parameters, or a lower bound above its upper.",
-            where="minimize",
-            fix="give one pair (low, high) for all, or one for each parameter.",
-        )
-    return scipy.optimize.Bounds(*np.broadcast_to(pairs, (x.size, 2)).T)
-
-
-def projected(x: Array, gradient: Array, limits: scipy.optimize.Bounds | None) -> float:
-    """Return the largest entry of the step −gradient, cut at the bounds."""
-    step = -gradient
-    if limits is not None:
-        with np.errstate(over="ignore"):
-            step = np.clip(x + step, limits.lb, limits.ub) - x
-    return float(np.max(np.abs(step), initial=0.0))

@@ -15,8 +15,9 @@ from ..errors import ConfigError, ShapeError
 from ..hypergradient import Loss, hypergradient
 from ..implicit import ImplicitFunction, SolvedState, Start
 from ..linear.operator import Array
+from .bounds import limits_of
 from .checkpoint import Checkpoint, Record
-from .descent import Stopped, descend, limits_of
+from .descent import Stopped, descend
 from .history import Evaluation, Work
 
 

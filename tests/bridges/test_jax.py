@@ -90,6 +90,14 @@ def test_the_spine_takes_it(energy):
     assert si.verify.derivatives(from_jax(energy), X, Y).passed
 
 
+def test_second_order_is_that_of_the_traced_terms(energy):
+    ours, hand = from_jax(energy), total_variation(F, weight_map=True)
+    given = ours.second_order(THETA, Y, Y**2, F.ravel(), np.sqrt(Y))
+    exact = hand.second_order(THETA, Y, Y**2, F.ravel(), np.sqrt(Y))
+    for part, theirs in zip(given, exact, strict=True):
+        assert close(part, theirs, rtol=1e-13)
+
+
 def test_a_missing_entry_is_named(energy):
     pattern = sparse.lil_array(places(total_variation(F)))
     pattern[9, 16] = pattern[16, 9] = False

@@ -61,6 +61,14 @@ def test_a_gradient_by_dense_algebra_alone(weight_map):
     assert np.linalg.norm(h.gradient - exact) <= 1e-9 * np.linalg.norm(exact)
 
 
+def test_the_hessian_of_the_error_by_the_weight():
+    u, f = cropped((8, 9))
+    table = si.verify.hessian_taylor(
+        si.ImplicitFunction(total_variation(f)), squared_error(u), 2.0, y0=f.ravel()
+    )
+    assert 1.9 < table.slope < 2.1, str(table)
+
+
 @pytest.mark.skipif(not BSDS.exists(), reason="bsds68/test001.png (research use) is not here")
 @pytest.mark.parametrize("solver", ["auto", "superlu", "cholmod"])
 def test_the_known_answer(solver):

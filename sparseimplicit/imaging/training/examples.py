@@ -12,6 +12,7 @@ from ...errors import ConfigError, ShapeError
 from ...hypergradient import Loss
 from ...kernels.vectors import dot
 from ...linear.operator import Array
+from ...second_order import TwiceDifferentiable
 from ..data import add_noise
 from ..observation import Observation, checked_image
 
@@ -107,15 +108,18 @@ def noisy_examples(
     return examples
 
 
-def squared_error(truth: Any, scale: float = 1.0) -> Loss:
-    """Return the loss ``½ scale ‖u − truth‖²`` of a state u."""
+def squared_error(truth: Any, scale: float = 1.0) -> TwiceDifferentiable:
+    """Return the loss ``½ scale ‖u − truth‖²`` of a state u, with its second derivatives."""
     target = np.asarray(truth, dtype=np.float64).ravel()
 
     def loss(_x: Array, y: Array) -> tuple[float, None, Array]:
         error = y - target
         return 0.5 * scale * dot(error, error), None, scale * error
 
-    return loss
+    def second(_x: Array, _y: Array, _x_dot: Array, y_dot: Array) -> tuple[None, Array]:
+        return None, scale * y_dot
+
+    return TwiceDifferentiable(loss, second)
 
 
 def error_of_image(

@@ -15,7 +15,7 @@ import scipy.optimize
 from ...conditions import finite_vector
 from ...errors import ShapeError
 from ...linear.operator import Array
-from ...outer.descent import limits_of
+from ...outer.bounds import limits_of
 from ...packing import Packing
 from ..models import Model
 from .examples import Example

@@ -1,0 +1,83 @@
+"""What a trust-region method and the run that it belongs to tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..linear.operator import Array
+from .bounds import Limits, projected_step
+from .inner import InnerProduct
+from .point import Point
+from .steihaug import Product
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A step from an accepted point: where to, and what the model expects of it.
+
+    Attributes
+    ----------
+    x : array, shape (n_x,)
+    predicted : float
+        Decrease of the loss, by the model.
+    radius : float
+        Of the trust region, in the norm of M.
+    iterations, products : int
+        Of CG; products with the Hessian, those of CG included.
+    end : str
+        Why CG ended.
+    """
+
+    x: Array
+    predicted: float
+    radius: float
+    iterations: int
+    products: int
+    end: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trial point: the step's length, actual over predicted decrease, whether it was accepted."""
+
+    point: Point
+    length: float
+    ratio: float
+    accepted: bool
+
+
+class Problem(Protocol):
+    """What `newton_cg` asks of its caller."""
+
+    def first(self, x: Array) -> Point:
+        """Evaluate loss and gradient at the start."""
+
+    def recorded(self) -> Proposal | None:
+        """Return the next step of a run that is taken up again, None if it has to be made."""
+
+    def hessian(self, point: Point, *, gauss_newton: bool) -> Product:
+        """Return v ↦ H v at the last accepted point."""
+
+    def trial(self, proposal: Proposal, judge: Callable[[Point], Judged]) -> Judged:
+        """Evaluate at the proposed point, which is then accepted or not."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The bounds, and M; with bounds the diagonal of its row sums too."""
+
+    inner: InnerProduct
+    limits: Limits
+
+    def size(self, point: Point, scale: float) -> float:
+        """Return what is left of the gradient: its dual norm, or the projected step's length.
+
+        With bounds, ``‖x − P(x − D⁻¹ g)‖_D``, of the loss over scale; it is 0 where the conditions
+        of Karush, Kuhn and Tucker hold.
+        """
+        if self.limits is None:
+            return point.size / scale
+        d = self.inner.lumped()
+        return d.norm(projected_step(point.x, d.riesz(point.gradient) / scale, self.limits))
