@@ -49,14 +49,16 @@ class PointData:
 class LocalForm:
     """An integral as a function of the local vectors of an element, at one point."""
 
-    def __init__(self, of: Integral, *, tested: bool, name: str) -> None:
+    def __init__(
+        self, of: Integral, *, tested: bool, name: str, present: Mapping[str, Any]
+    ) -> None:
         first = of.state[0]
         self.of, self.tested, self.name = of, tested, name
         self.columns = Columns(int(first.nelems), len(first.W))
         self.place = Place(first, self.columns)
         self.state = [Shapes(basis, self.place) for basis in of.state]
         self.controls = {
-            key: int(given) if is_number(given) else Shapes(given, self.place)
+            key: int(given) if is_number(given) else Shapes(given, self.place, present[key])
             for key, given in of.control.items()
         }
         self._arity()

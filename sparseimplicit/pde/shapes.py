@@ -132,16 +132,23 @@ class Place:
 
 
 class Shapes:
-    """The shape functions of one field on a place."""
+    """The shape functions of one field on a place.
 
-    def __init__(self, basis: Any, place: Place) -> None:
+    present : boolean array (k, E), optional
+        Which of them there are; the others count as 0.
+    """
+
+    def __init__(self, basis: Any, place: Place, present: Any = None) -> None:
         elements = skfem("weak forms").element
         self.basis, self.place = basis, place
+        self.present = None if present is None or present.all() else present
         self.count = int(basis.Nbfun)
         vector = isinstance(basis.elem, elements.ElementVector)
         self.components = int(basis.elem.dim) if vector else 0
         self.inner = basis.elem.elem if vector else basis.elem
-        self.reference = place.on_cells and isinstance(self.inner, elements.ElementH1)
+        self.reference = (
+            place.on_cells and isinstance(self.inner, elements.ElementH1) and self.present is None
+        )
         dim, shape = place.dim, ((self.components,) if vector else ())
         self.attributes: list[Attribute] = [("value", shape), ("grad", (*shape, dim))]
         if not self.reference:
@@ -197,6 +204,8 @@ class Shapes:
         for name, shape in self.attributes:
             given = basis.basis[i][0]
             array = np.asarray(given if name == "value" else getattr(given, name))
+            if self.present is not None:
+                array = array * self.present[i][:, None]
             for at in np.ndindex(shape):
                 if not self.components or name in ("div", "curl") or at[:1] == ahead:
                     entries.append((name, at, columns.of_both(

@@ -24,7 +24,8 @@ class Spaces:
         The blocks of x: one for each control by name.
     control_dofs : dict
         For each control of a basis, which of the basis's numbers x holds, in order: those that the
-        integrals touch.
+        integrals touch; on facets alone, those whose shape functions do not vanish there. The
+        others count as 0.
     """
 
     def __init__(self, integrals: Sequence[Integral], given: Any, where: str) -> None:
@@ -45,13 +46,13 @@ class Spaces:
         self._controls(where)
 
     def _controls(self, where: str) -> None:
-        touched: dict[str, list[Any]] = {}
+        stated: dict[str, list[Any]] = {}
         for i in self.integrals:
             for name, of in i.control.items():
-                touched.setdefault(name, []).append(of)
+                stated.setdefault(name, []).append(of)
         shapes: dict[str, int] = {}
         places: dict[str, Any] = {}
-        for name, given in touched.items():
+        for name, given in stated.items():
             numbers = {int(of) for of in given if is_number(of)}
             bases = [of for of in given if not is_number(of)]
             if len(numbers) + len({int(b.N) for b in bases}) != 1:
@@ -63,9 +64,9 @@ class Spaces:
             if numbers:
                 shapes[name] = numbers.pop()
                 continue
-            dofs = np.unique(np.concatenate([np.ravel(b.element_dofs) for b in bases]))
-            number = np.full(int(bases[0].N), np.iinfo(np.int64).min // 2, dtype=np.int64)
-            number[dofs] = np.arange(dofs.size)  # the others are never read
+            dofs = np.unique(np.concatenate([b.element_dofs[touched(b)] for b in bases]))
+            number = np.zeros(int(bases[0].N), dtype=np.int64)  # the others count as 0
+            number[dofs] = np.arange(dofs.size)
             self.control_dofs[name], shapes[name], places[name] = dofs, int(dofs.size), number
         for f in self.fixed:
             if isinstance(f.values, str):
@@ -103,7 +104,7 @@ class Spaces:
                 known = np.ndim(block) == 0 and given == self.packing.shapes[name][0]
             else:
                 known = np.shape(block) == (int(given.N),) and bool(
-                    np.isin(given.element_dofs, self.control_dofs[name]).all()
+                    np.isin(given.element_dofs[touched(given)], self.control_dofs[name]).all()
                 )
             if not known:
                 raise ShapeError(
@@ -127,7 +128,11 @@ class Spaces:
         made = []
         for number, of in enumerate(integrals):
             name = f"integral {number}"
-            local = LocalForm(of, tested=tested, name=name)
+            present = {
+                key: np.isin(basis.element_dofs, self.control_dofs[key])
+                for key, basis in of.control.items() if key in self.control_dofs
+            }  # fmt: skip
+            local = LocalForm(of, tested=tested, name=name, present=present)
             places = {"y": self.state_places(of), "x": local.places(self.blocks)}
             made.append((local, places, {"name": name, **local.data()}))
         return made
@@ -174,3 +179,15 @@ def vector_of(given: Any, size: int, name: str, where: str) -> NDArray[np.float6
             fix="y holds the free unknowns alone, x the blocks of `packing`.",
         )
     return array
+
+
+def touched(basis: Any) -> NDArray[np.bool_]:
+    """Return which shape functions of each element or facet do not vanish on it, (k, E)."""
+    if getattr(basis, "find", None) is None:
+        return np.ones(np.shape(basis.element_dofs), dtype=bool)
+    sizes = [
+        np.abs(np.asarray(of[0])).reshape(-1, basis.nelems, len(basis.W)).max(axis=(0, 2))
+        for of in basis.basis
+    ]
+    found = np.stack(sizes)
+    return np.asarray(found > 1e-10 * found.max(initial=0.0))
