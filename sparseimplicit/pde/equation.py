@@ -88,7 +88,7 @@ class Equation(RootProblem):
     ) -> None:
         spaces = Spaces(integrals_of(form, state, control, data, "Equation"), fixed, "Equation")
         parts = [
-            part(function, rows=places["y"], **places, **numbers)
+            part(function, rows=places["y"][:, function.rows], **places, **numbers)
             for function, places, numbers in spaces.terms(spaces.integrals, tested=True)
         ]
         split = spaces.split()

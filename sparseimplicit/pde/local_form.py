@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,14 +46,23 @@ class PointData:
         )
 
 
+EVERY: Final = slice(None)
+PART: Final = 2000  # operations of an element's Jacobian; numba takes about 10 s for 3000
+
+
 class LocalForm:
-    """An integral as a function of the local vectors of an element, at one point."""
+    """An integral as a function of the local vectors of an element, at one point.
+
+    rows : slice
+        Which test functions' rows of the local residual it returns.
+    """
 
     def __init__(
-        self, of: Integral, *, tested: bool, name: str, present: Mapping[str, Any]
-    ) -> None:
+        self, of: Integral, *, tested: bool, name: str, present: Mapping[str, Any],
+        rows: slice = EVERY,
+    ) -> None:  # fmt: skip
         first = of.state[0]
-        self.of, self.tested, self.name = of, tested, name
+        self.of, self.tested, self.name, self.rows = of, tested, name, rows
         self.columns = Columns(int(first.nelems), len(first.W))
         self.place = Place(first, self.columns)
         self.state = [Shapes(basis, self.place) for basis in of.state]
@@ -68,7 +77,9 @@ class LocalForm:
         self.columns.scratch(graph)
         try:
             outputs = self._run(vector(graph, "y", (k,)), vector(graph, "x", (m,)), graph)
-            self.columns.keep(graph, [node_of(graph, value) for value in outputs])
+            nodes = [node_of(graph, value) for value in outputs]
+            self.columns.keep(graph, nodes)
+            self.parts = _parts(graph, nodes) if tested and rows == EVERY else 1
         except SparseImplicitError as error:
             raise error.at(name) from error.__cause__
         except Exception as error:
@@ -129,7 +140,7 @@ class LocalForm:
         _check_linear(graph, node, inputs, slopes, self.name)
         factors = iter([Value(graph, a) for a in slopes])
         weight = self.place.weight
-        return [r for test in tests for r in test.rows(factors, weight)]
+        return [r for test in tests for r in test.rows(factors, weight)][self.rows]
 
     def _arity(self) -> None:
         """Find out whether the integrand takes w, and refuse any other number of arguments."""
@@ -183,6 +194,16 @@ class _Test:
                 array[at] = 0.0 if zero else factor * weight
             by[name] = array
         return self.shapes.tested(by)
+
+
+def _parts(graph: Graph, outputs: list[int]) -> int:
+    """Return into how many groups of rows a form is best split, so that each compiles soon."""
+    if len(outputs) <= 15:
+        return 1
+    inputs = [graph.input("y", j) for j in range(len(outputs))]
+    entries = [a for output in outputs for a in gradient(graph, output, inputs)]
+    operations = sum(graph.operations[a] not in ("input", "const") for a in graph.reached(entries))
+    return min(len(outputs), -(-operations // PART))
 
 
 def _check_linear(graph: Graph, node: int, inputs: list[int], slopes: list[int], name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -124,17 +125,28 @@ class Spaces:
     def terms(
         self, integrals: Sequence[Integral], *, tested: bool
     ) -> list[tuple[LocalForm, dict[str, Any], dict[str, Any]]]:
-        """Return each integral as a local term: its function, y= and x=, and its numbers."""
-        made = []
+        """Return each integral as local terms: a function, y= and x=, and its numbers.
+
+        It is one term, but for elements of many unknowns, whose rows are split into several.
+        """
+        made: list[tuple[LocalForm, dict[str, Any], dict[str, Any]]] = []
         for number, of in enumerate(integrals):
             name = f"integral {number}"
             present = {
                 key: np.isin(basis.element_dofs, self.control_dofs[key])
                 for key, basis in of.control.items() if key in self.control_dofs
             }  # fmt: skip
-            local = LocalForm(of, tested=tested, name=name, present=present)
-            places = {"y": self.state_places(of), "x": local.places(self.blocks)}
-            made.append((local, places, {"name": name, **local.data()}))
+            whole = LocalForm(of, tested=tested, name=name, present=present)
+            places: dict[str, Any] = {"y": self.state_places(of)}
+            places["x"] = whole.places(self.blocks)
+            forms = [whole]
+            if whole.parts > 1:
+                bounds = np.linspace(0, places["y"].shape[1], whole.parts + 1).astype(int)
+                forms = [
+                    LocalForm(of, tested=tested, name=name, present=present, rows=slice(a, b))
+                    for a, b in pairwise(bounds.tolist())
+                ]
+            made += [(form, places, {"name": name, **form.data()}) for form in forms]
         return made
 
     def split(self) -> Split:

@@ -94,6 +94,31 @@ def test_elasticity_of_vectors():
     np.testing.assert_allclose(zero, -load, atol=1e-15)
 
 
+def test_elements_of_many_unknowns_are_split(monkeypatch):
+    """Rows in several terms, for kernels that compile soon: the same numbers."""
+    V = skfem.Basis(triangles(1), skfem.ElementVector(skfem.ElementTriP2()), intorder=3)
+    P = V.with_element(skfem.ElementTriP1())  # 15 unknowns, and one more field: 18
+
+    def made():
+        return pde.Equation(
+            lambda u, v: inner(grad(u[0]), grad(v[0])) * (1 + u[2]) - u[1] * div(v[0])
+            - v[1] * div(u[0]) + u[2] * v[2],
+            state=(V, P, P), fixed=V.get_dofs(),
+        )  # fmt: skip
+
+    whole = made()
+    monkeypatch.setattr("sparseimplicit.pde.local_form.PART", 150)
+    split = made()
+    assert len(whole._whole.terms) == 1
+    assert len(split._whole.terms) > 2
+    (y,) = random(whole.n_y)
+    np.testing.assert_allclose(split.residual([], y), whole.residual([], y), atol=1e-14)
+    a, b = whole.state_jacobian([], y), split.state_jacobian([], y)
+    np.testing.assert_array_equal(a.indices, b.indices)
+    assert abs(a - b).max() < 1e-14
+    assert split.check([], y).passed
+
+
 def test_facets_normals_and_controls_of_a_boundary():
     """Robin's condition with a control on one side, which x holds no more of than it has."""
     V = skfem.Basis(triangles(), skfem.ElementTriP1())
