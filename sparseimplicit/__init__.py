@@ -26,7 +26,15 @@ from .hypergradient import Hypergradient, HypergradientReport, hypergradient
 from .implicit import ImplicitFunction, SolvedState, Start
 from .linear import Structure, available_solvers, register_solver
 from .low_rank import LowRank, low_rank
-from .outer import Evaluation, MinimizeResult, Work, minimize
+from .outer import (
+    Evaluation,
+    InnerProduct,
+    MinimizeResult,
+    TrustStep,
+    Work,
+    inner_product,
+    minimize,
+)
 from .packing import Packing
 from .problem import MinimizationProblem, RootProblem
 from .reduced_hessian import ReducedHessian, ReducedHessianReport, reduced_hessian
@@ -41,6 +49,7 @@ __all__ = [
     "Hypergradient",
     "HypergradientReport",
     "ImplicitFunction",
+    "InnerProduct",
     "LowRank",
     "MinimizationProblem",
     "MinimizeResult",
@@ -54,6 +63,7 @@ __all__ = [
     "Start",
     "StateReport",
     "Structure",
+    "TrustStep",
     "TwiceDifferentiable",
     "Work",
     "available_solvers",
@@ -63,6 +73,7 @@ __all__ = [
     "from_jax",
     "from_residual",
     "hypergradient",
+    "inner_product",
     "jvp",
     "linear",
     "low_rank",

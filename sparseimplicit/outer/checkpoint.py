@@ -1,19 +1,22 @@
 """Checkpoints of an upper-level run: a folder with one file an evaluation.
 
-L-BFGS-B asks for loss and gradient at a sequence of points that depends on their answers alone.
+An optimiser asks for loss and gradient at a sequence of points that depends on their answers alone.
 A resumed run asks again from the start, is answered from the files, and stands exactly where it
-was: no state of the optimiser is stored, and none can be forgotten.
+was: no state of the optimiser is stored, and none can be forgotten. Of Newton's method the files
+have the steps too, which took products with the Hessian.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..files import write_atomically
 from ..implicit import Start
 from ..linear import available_solvers, solver_named
@@ -21,13 +24,29 @@ from ..linear.operator import Array
 
 
 @dataclass(frozen=True)
+class StepRecord:
+    """What a step to an evaluation took that cannot be had again without products."""
+
+    predicted: float
+    radius: float
+    length: float
+    iterations: int
+    products: int
+    end: str
+
+
+@dataclass(frozen=True)
 class Record:
-    """One evaluation: x, the loss, its gradient, and the states it left, with their solvers."""
+    """One evaluation: x, the loss, its gradient, and states, with their solvers.
+
+    starts: what the states left; of a trust-region method, what they started from.
+    """
 
     x: Array
     value: float
     gradient: Array
     starts: tuple[Start, ...]
+    step: StepRecord | None = None
 
 
 class Checkpoint:
@@ -41,22 +60,27 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._oldest = 0  # states before it are gone
 
-    def append(self, index: int, record: Record) -> None:
-        """Write an evaluation; the states first, so that a record is never without them."""
+    def append(self, index: int, record: Record, *, since: int | None = None) -> None:
+        """Write an evaluation; the states first, so that a record is never without them.
+
+        States before evaluation ``since`` are deleted, by default those before the last but one.
+        """
         states: dict[str, Any] = {f"y_{i}": start.y for i, start in enumerate(record.starts)}
         solvers = np.array([start.solver.label if start.solver else "" for start in record.starts])
         write_atomically(
             self._states(index), lambda file: np.savez(file, solvers=solvers, **states)
         )
-        write_atomically(
-            self._evaluation(index),
-            lambda file: np.savez(
-                file, x=record.x, value=np.float64(record.value), gradient=record.gradient
-            ),
-        )
-        if index > 1:  # the one before stays, should this one be damaged
-            self._states(index - 2).unlink(missing_ok=True)
+        arrays: dict[str, Any] = {"x": record.x, "value": np.float64(record.value)}
+        arrays["gradient"] = record.gradient
+        if record.step is not None:
+            arrays["step"] = np.array(json.dumps(asdict(record.step)))
+        write_atomically(self._evaluation(index), lambda file: np.savez(file, **arrays))
+        # The one before stays, should this one be damaged.
+        for old in range(max(self._oldest, 0), index - 1 if since is None else since):
+            self._states(old).unlink(missing_ok=True)
+            self._oldest = old + 1
 
     def load(self) -> list[Record]:
         """Return the evaluations up to the last one that is whole; states only with the last.
@@ -67,27 +91,67 @@ class Checkpoint:
         records: list[Record] = []
         while (arrays := _read(self._evaluation(len(records)))) is not None:
             records.append(
-                Record(arrays["x"], float(arrays["value"]), arrays["gradient"], starts=())
+                Record(arrays["x"], float(arrays["value"]), arrays["gradient"], (), _step(arrays))
             )
         while records:
-            states = _read(self._states(len(records) - 1))
-            if states is not None:
-                last = records[-1]
-                known = available_solvers()  # a solver given as an object may not be among them
-                starts = tuple(
-                    Start(states[f"y_{i}"], solver_named(str(label)) if label in known else None)
-                    for i, label in enumerate(states["solvers"])
-                )
-                records[-1] = Record(last.x, last.value, last.gradient, starts)
+            starts = self.starts(len(records) - 1)
+            if starts is not None:
+                records[-1] = replace(records[-1], starts=starts)
                 break
             records.pop()
         return records
+
+    def starts(self, index: int) -> tuple[Start, ...] | None:
+        """Return the states written with an evaluation; None if they are gone or damaged."""
+        states = _read(self._states(index))
+        if states is None:
+            return None
+        known = available_solvers()  # a solver given as an object may not be among them
+        return tuple(
+            Start(states[f"y_{i}"], solver_named(str(label)) if label in known else None)
+            for i, label in enumerate(states["solvers"])
+        )
+
+    def note(self, settings: dict[str, Any]) -> None:
+        """Write the settings of a new run."""
+        text = json.dumps(settings).encode()
+        write_atomically(self._settings, lambda file: file.write(text))
+
+    def noted(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings of the run that is taken up again, more than those of this one.
+
+        Raises
+        ------
+        ConfigError
+            If one of these was another.
+        """
+        try:
+            before: dict[str, Any] = json.loads(self._settings.read_text())
+        except (OSError, ValueError):  # of a run that was begun before there was a choice
+            before = {"method": "L-BFGS-B", "gauss_newton": 0}
+        for name, value in settings.items():
+            if before.get(name) != value:
+                raise ConfigError(
+                    f"{self.folder} is the checkpoint of another run: its {name} is "
+                    f"{before.get(name)!r}, not {value!r}.",
+                    where="minimize",
+                    fix=f"give {name}={before.get(name)!r}, or another folder.",
+                )
+        return before
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / "run.json"
 
     def _evaluation(self, index: int) -> Path:
         return self.folder / f"evaluation-{index:04d}.npz"
 
     def _states(self, index: int) -> Path:
         return self.folder / f"states-{index:04d}.npz"
+
+
+def _step(arrays: dict[str, Any]) -> StepRecord | None:
+    return StepRecord(**json.loads(str(arrays["step"]))) if "step" in arrays else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

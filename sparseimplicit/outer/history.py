@@ -19,13 +19,14 @@ class Work(Report):
     linear_iterations: int = 0
     analyses: int = 0
     factorizations: int = 0
+    hessian_products: int = 0
     state_residual: float = 0.0
     adjoint_residual: float = 0.0
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, h: Hypergradient, seconds: float) -> Work:
-        """Return the work of one hypergradient, its state included."""
+    def of(cls, h: Hypergradient, seconds: float, products: int = 0) -> Work:
+        """Return the work of one hypergradient, its state and the products before it included."""
         state, adjoint, preparation = h.report.state, h.report.adjoint, h.report.preparation
         return cls(
             state_solves=1,
@@ -35,6 +36,7 @@ class Work(Report):
             analyses=state.analyses + (preparation.analyses if preparation else 0),
             factorizations=state.factorizations
             + (preparation.factorizations if preparation else 0),
+            hessian_products=products,
             state_residual=state.residual_relative,
             adjoint_residual=adjoint.residual,
             seconds=seconds,
@@ -50,6 +52,7 @@ class Work(Report):
             linear_iterations=sum(w.linear_iterations for w in parts),
             analyses=sum(w.analyses for w in parts),
             factorizations=sum(w.factorizations for w in parts),
+            hessian_products=sum(w.hessian_products for w in parts),
             state_residual=max((w.state_residual for w in parts), default=0.0),
             adjoint_residual=max((w.adjoint_residual for w in parts), default=0.0),
             seconds=sum(w.seconds for w in parts),
@@ -57,11 +60,32 @@ class Work(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrustStep(Report):
+    """The step of a trust-region method that led to an evaluation.
+
+    radius: of the region, in the norm of the inner product. length: of the step, in the same.
+    ratio: actual over predicted decrease; accepted: whether the run went on from there. end: why
+    CG ended, "converged", "boundary", "negative curvature" or "limit". products: with the Hessian
+    of each lower-level problem, those of CG included.
+    """
+
+    cg_iterations: int
+    products: int
+    end: str
+    radius: float
+    length: float
+    predicted: float
+    ratio: float
+    accepted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(Report):
     """One evaluation of loss and gradient at the upper level.
 
-    x_mean: mean of the parameter. work: over all lower-level problems; None where the evaluation
-    was taken from a checkpoint.
+    x_mean: mean of the parameter. gradient_norm: √(gᵀ M⁻¹ g) in the inner product. work: over all
+    lower-level problems; None where the evaluation was taken from a checkpoint. step: what led
+    here, by a trust-region method.
     """
 
     evaluation: int
@@ -69,3 +93,4 @@ class Evaluation(Report):
     value: float
     gradient_norm: float
     work: Work | None
+    step: TrustStep | None = None

@@ -1,24 +1,28 @@
-"""Minimise an upper-level loss over the parameter, by scipy's L-BFGS-B."""
+"""Minimise an upper-level loss over the parameter: by L-BFGS, or by Newton's method with CG."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Final
 
 from ..conditions import parameter_vector
 from ..errors import ConfigError, ShapeError
-from ..hypergradient import Loss, hypergradient
-from ..implicit import ImplicitFunction, SolvedState, Start
+from ..hypergradient import Loss
+from ..implicit import ImplicitFunction, SolvedState
 from ..linear.operator import Array
-from .bounds import limits_of
-from .checkpoint import Checkpoint, Record
-from .descent import Stopped, descend
+from .bounds import Limits, clipped, limits_of
+from .descent import Stopped
 from .history import Evaluation, Work
+from .inner import InnerProduct, MatrixProduct, inner_product
+from .newton_cg import newton_cg
+from .quasi_newton import quasi_newton
+from .run import Run
+from .trials import Metric
+from .trust_run import TrustRun
+
+METHODS: Final = ("L-BFGS-B", "newton-cg")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class MinimizeResult:
         The projected gradient fell to ``stop_rtol`` of its first, or the loss no longer fell.
     message : str
         Why it stopped.
+    kkt_residual : float
+        What is left of the gradient at x: ``‖dL/dx‖_{M⁻¹}``. With bounds, and D the row sums of M,
+        ``‖x − P(x − D⁻¹ dL/dx)‖_D``, 0 where the conditions of Karush, Kuhn and Tucker hold.
     """
 
     x: Array
@@ -45,6 +52,7 @@ class MinimizeResult:
     work: tuple[Work, ...]
     converged: bool
     message: str
+    kkt_residual: float
 
 
 def minimize(
@@ -55,9 +63,13 @@ def minimize(
     y0: Any = None,
     method: str = "L-BFGS-B",
     bounds: Any = None,
+    inner: Any = None,
     gradient_rtol: float = 1e-6,
     stop_rtol: float = 1e-5,
     max_iterations: int = 100,
+    memory: int | None = None,
+    radius: float | None = None,
+    gauss_newton: int = 0,
     checkpoint: str | Path | None = None,
     callback: Callable[[Evaluation], Any] | None = None,
 ) -> MinimizeResult:
@@ -72,14 +84,28 @@ def minimize(
     x0 : number or array, shape (n_x,)
     y0 : array, or a sequence of them
         First guess of the state(s) at x0.
-    method : {"L-BFGS-B"}
+    method : {"L-BFGS-B", "newton-cg"}
+        Newton's method needs the second derivatives of problem and loss, see `reduced_hessian`.
     bounds : pair, or sequence of n_x pairs (low, high), optional
         None for no bound on a side.
+    inner : sparse matrix (n_x, n_x), positive array (n_x,), or InnerProduct, optional
+        The inner product aᵀ M b of the parameter, such as the mass matrix of its finite elements:
+        steps, norms and the test for stopping are then in it, and the number of steps does not
+        depend on the mesh. By default Euclidean.
     gradient_rtol : float
         rtol of every state and adjoint solve.
     stop_rtol : float
-        Stop when the projected gradient has fallen to this fraction of its first size.
+        Stop when the projected gradient has fallen to this fraction of its first size: the largest
+        entry; with ``inner`` or Newton's method the norm, see `MinimizeResult.kkt_residual`.
     max_iterations : int
+    memory : int, optional
+        Pairs of vectors that L-BFGS keeps: by default 10, with ``inner`` 30, which takes half as
+        many steps where few directions matter.
+    radius : float, optional
+        Of Newton's first trust region, in the norm of M; by default the first step is as CG has it.
+        A small one keeps a first step from states that cannot be solved for.
+    gauss_newton : int
+        So many of Newton's first steps are with the Gauss–Newton Hessian.
     checkpoint : path, optional
         A folder. Every evaluation is written to it; if it holds evaluations of this run already,
         they are taken from it and the run goes on from there, with the same result to the bit.
@@ -95,15 +121,26 @@ def minimize(
     NotConverged, ShapeError, NonFinite, ...
         From the lower level; evaluations made so far are in the checkpoint.
     ConfigError
-        If the checkpoint belongs to another run.
+        If the checkpoint belongs to another run, or there is no such method or option of it.
+    StructureError, NotPositiveDefinite
+        If ``inner`` is no inner product, or problem or loss have no second derivatives for Newton's
+        method.
 
     Notes
     -----
     Each state starts from the one before, each symbolic analysis is made once. Cost an
-    evaluation: the state solves, one adjoint solve each. Source: Byrd, Lu, Nocedal, Zhu 1995.
+    evaluation: the state solves, one adjoint solve each.
+
+    L-BFGS-B is scipy's, in z = √m x where ``inner`` is a diagonal m. For a matrix M it is our own
+    `lbfgs` with H₀ ~ M⁻¹; but with bounds as well, m is the row sums of M: to project after a step
+    in M leads to points that are no minimisers. Newton's method: `newton_cg`; each product with the
+    Hessian is two solves with the factor that the state has left. It holds the states of the
+    accepted point while it tries the next: two factors for each problem.
+
+    Source: Byrd, Lu, Nocedal, Zhu 1995; Nocedal, Wright 2006; Conn, Gould, Toint 2000; Lin, Moré
+    1999.
     """
-    if method != "L-BFGS-B":
-        raise ConfigError(f"there is no method '{method}'.", fix="use 'L-BFGS-B'.")
+    _check_method(method, memory, radius, gauss_newton)
     several = not isinstance(implicit, ImplicitFunction)
     implicits: list[ImplicitFunction] = list(implicit) if several else [implicit]  # type: ignore[arg-type,list-item]
     losses: list[Loss] = list(loss) if several else [loss]  # type: ignore[arg-type,list-item]
@@ -115,122 +152,77 @@ def minimize(
             fix="give one loss and one y0 for each lower-level problem.",
         )
     x = parameter_vector(x0, "x0")
-    run = _Run(losses, implicits, guesses, gradient_rtol, checkpoint, callback)
     limits = limits_of(bounds, x)
-    if limits is not None:
-        x = np.clip(x, limits.lb, limits.ub)
-    return run.minimize(x, limits, stop_rtol, max_iterations, several)
+    run = Run(losses, implicits, guesses, gradient_rtol, checkpoint, callback)
+    metric = Metric(_inner(run, method, gauss_newton, inner, x.size, limits), limits)
+    run.inner, x = metric.inner, clipped(x, limits)
+    options: dict[str, Any] = {"stop_rtol": stop_rtol, "max_iterations": max_iterations}
+    solved: Sequence[SolvedState]
+    if method == "newton-cg":
+        trust = TrustRun(run)
+        try:
+            descent, point = newton_cg(
+                trust, x, metric, radius=radius, gauss_newton=gauss_newton,
+                noise=gradient_rtol, **options,
+            )  # fmt: skip
+            run.settle(point)
+        except Stopped as stop:
+            descent = stop.descent(len(run.history) - 1)
+        solved = trust.solved(run.best)
+    else:
+        descent = quasi_newton(run, x, metric, euclidean=inner is None, memory=memory, **options)
+        solved = run.solve(run.best.x)
+    return MinimizeResult(
+        run.best.x, run.best.value, tuple(solved) if several else solved[0], tuple(run.history),
+        tuple(run.work), descent.converged, descent.message, metric.size(run.best, 1.0),
+    )  # fmt: skip
 
 
-class _Run:
-    """The function that L-BFGS-B sees, with what it hands from one evaluation to the next."""
-
-    def __init__(
-        self,
-        losses: list[Loss],
-        implicits: list[ImplicitFunction],
-        guesses: list[Any],
-        rtol: float,
-        checkpoint: str | Path | None,
-        callback: Callable[[Evaluation], Any] | None,
-    ) -> None:
-        self.losses, self.implicits, self.guesses, self.rtol = losses, implicits, guesses, rtol
-        self.callback = callback
-        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
-        self.replay = [] if self.checkpoint is None else self.checkpoint.load()
-        self.starts: tuple[Start | None, ...] = (None,) * len(implicits)
-        self.history: list[Evaluation] = []
-        self.work = [Work()] * len(implicits)
-        self.best: tuple[float, Array] | None = None
-
-    def minimize(
-        self, x: Array, bounds: Any, stop_rtol: float, max_iterations: int, several: bool
-    ) -> MinimizeResult:
-        descent = descend(
-            self.evaluate, x, bounds, settles=self.settles, stop_rtol=stop_rtol,
-            max_iterations=max_iterations,
-        )  # fmt: skip
-        assert self.best is not None  # noqa: S101 - the first evaluation set it
-        best_value, best_x = self.best
-        solved = tuple(self.solve(best_x))
-        return MinimizeResult(
-            best_x, best_value, solved if several else solved[0], tuple(self.history),
-            tuple(self.work), descent.converged, descent.message,
-        )  # fmt: skip
-
-    def settles(self, value: float, x: Array) -> bool:
-        """Take a point for the best if its loss is, or differs by no more than its accuracy."""
-        assert self.best is not None  # noqa: S101 - the first evaluation set it
-        if value > self.best[0] + self.rtol * abs(self.best[0]):
-            return False
-        self.best = (value, x)
-        return True
-
-    def solve(self, x: Array) -> list[SolvedState]:
-        return [
-            implicit.solve(x, guess if start is None else None, start=start, rtol=self.rtol)
-            for implicit, guess, start in zip(
-                self.implicits, self.guesses, self.starts, strict=True
-            )
-        ]
-
-    def evaluate(self, x: Array) -> tuple[float, Array]:
-        index = len(self.history)
-        take = self.replayed if index < len(self.replay) else self.computed
-        evaluation, gradient = take(index, x)
-        self.history.append(evaluation)
-        if self.best is None or evaluation.value < self.best[0]:
-            self.best = (evaluation.value, x.copy())
-        if self.callback is not None:
-            try:
-                self.callback(evaluation)
-            except StopIteration as stop:
-                raise Stopped("the callback asked to stop", False) from stop
-        return evaluation.value, gradient
-
-    def replayed(self, index: int, x: Array) -> tuple[Evaluation, Array]:
-        record = self.replay[index]
-        if not np.array_equal(record.x, x):
-            assert self.checkpoint is not None  # noqa: S101 - the records come from it
-            raise ConfigError(
-                f"{self.checkpoint.folder} is the checkpoint of another run: its evaluation "
-                f"{index} was at another x.",
-                where="minimize",
-                fix="give the settings of that run, or another folder.",
-            )
-        if record.starts:
-            self.starts = record.starts
-        return _evaluation(index, x, record.value, record.gradient, None), record.gradient
-
-    def computed(self, index: int, x: Array) -> tuple[Evaluation, Array]:
-        value, gradient = 0.0, np.zeros_like(x)
-        starts: list[Start] = []
-        parts: list[Work] = []
-        # One after the other, and each state dropped before the next: only one factor is alive.
-        for loss, implicit, guess, start in zip(
-            self.losses, self.implicits, self.guesses, self.starts, strict=True
-        ):
-            started = time.perf_counter()
-            solved = implicit.solve(
-                x, guess if start is None else None, start=start, rtol=self.rtol
-            )
-            h = hypergradient(loss, solved, rtol=self.rtol)
-            starts.append(solved.handover())
-            del solved
-            value += h.value
-            gradient += h.gradient
-            parts.append(Work.of(h, time.perf_counter() - started))
-        self.starts = tuple(starts)
-        if self.checkpoint is not None:
-            self.checkpoint.append(index, Record(x, value, gradient, tuple(starts)))
-        self.work = [Work.total(pair) for pair in zip(self.work, parts, strict=True)]
-        return _evaluation(index, x, value, gradient, Work.total(parts)), gradient
+def _check_method(method: str, memory: int | None, radius: float | None, gauss_newton: int) -> None:
+    newton = method == "newton-cg"
+    if method not in METHODS:
+        raise ConfigError(
+            f"there is no method '{method}'.",
+            where="minimize",
+            fix="use 'L-BFGS-B' or 'newton-cg'.",
+        )
+    given = {"radius": radius is not None, "gauss_newton": gauss_newton != 0}
+    for name in [name for name, there in given.items() if there and not newton]:
+        raise ConfigError(
+            f"method '{method}' has no {name}.",
+            where="minimize",
+            fix=f"leave `{name}` out, or use 'newton-cg'.",
+        )
+    if memory is not None and (newton or memory < 1):
+        raise ConfigError(
+            f"memory is {memory} for method '{method}'.",
+            where="minimize",
+            fix="give 1 or more with 'L-BFGS-B'; leave it out with 'newton-cg'.",
+        )
+    if (radius is not None and not radius > 0) or gauss_newton < 0:
+        raise ConfigError(
+            f"radius is {radius}, gauss_newton is {gauss_newton}.",
+            where="minimize",
+            fix="give a positive radius, and 0 or more Gauss–Newton steps.",
+        )
 
 
-def _evaluation(
-    index: int, x: Array, value: float, gradient: Array, work: Work | None
-) -> Evaluation:
-    norm = float(np.linalg.norm(gradient))
-    return Evaluation(
-        evaluation=index, x_mean=float(x.mean()), value=value, gradient_norm=norm, work=work
-    )
+def _inner(
+    run: Run, method: str, gauss_newton: int, given: Any, n: int, limits: Limits
+) -> InnerProduct:
+    """Return the inner product of a run: with bounds, L-BFGS-B has a diagonal one.
+
+    The solver of M goes with the checkpoint: ``auto`` might choose another when it is asked again.
+    """
+    settings: dict[str, Any] = {"method": method, "gauss_newton": gauss_newton}
+    before = {}
+    if run.checkpoint is not None and run.replay:
+        before = run.checkpoint.noted(settings)
+    inner = inner_product(given, n, before.get("inner_solver", "auto"))
+    if limits is not None and method == "L-BFGS-B":
+        inner = inner.lumped()
+    if run.checkpoint is not None and not run.replay:
+        if isinstance(inner, MatrixProduct):
+            settings["inner_solver"] = inner.system.solver.label
+        run.checkpoint.note(settings)
+    return inner

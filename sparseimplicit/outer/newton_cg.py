@@ -20,6 +20,8 @@ POOR, GOOD = 0.25, 0.75  # of it: less shrinks the region, more lets it grow
 COARSE: Final = 0.5  # CG is never stopped earlier than at this fraction of the gradient
 FINER: Final = 0.5  # of the goal: CG is never asked for more
 CG_ITERATIONS: Final = 200
+FALLS: Final = 0.9  # of the least gradient so far: what a step below the noise has to come to
+IDLE: Final = 4  # steps that do not, one after the other, and the run ends
 SMALLEST: Final = 1e-14  # radius, of the length of x or of the first step
 
 
@@ -72,24 +74,29 @@ def newton_cg(
         return Descent("the gradient is zero at the start", True, 0, measure), point
     region = np.inf if radius is None else radius
     reach = max(1.0, metric.inner.norm(point.x))
-    taken = 0
+    taken, idle, least = 0, 0, size
     for iteration in range(max_iterations):
-        proposal = problem.recorded()
+        proposal = problem.recorded(point, region)
         if proposal is None:
             product = problem.hessian(point, gauss_newton=taken < gauss_newton)
             rtol = min(COARSE, max((size / measure.first) ** 0.5, FINER * goal / size))
             proposal = _proposed(product, point, metric, region, reach, rtol)
-        judged = problem.trial(proposal, _judge(point, proposal, metric, noise))
+        judged = problem.trial(proposal, _judge(point, proposal, noise))
         if judged.accepted:
             point, taken = judged.point, taken + 1
             size = metric.size(point, scale)
+            idle = idle + 1 if judged.drowned and size > FALLS * least else 0
+            least = min(size, least)
             if size <= goal:
                 told = "the projected gradient" if metric.limits is not None else "the gradient"
                 return Descent(f"{told} fell to stop_rtol of its first", True, iteration + 1,
                                measure), point  # fmt: skip
+            if idle == IDLE:
+                told = "neither loss nor gradient falls: they are no better than gradient_rtol"
+                return Descent(told, False, iteration + 1, measure), point
         if judged.ratio < POOR or not np.isfinite(judged.ratio):
-            region = 0.25 * min(judged.length, region)
-        elif judged.ratio > GOOD and judged.length > 0.9 * region:
+            region = 0.25 * min(proposal.length, region)
+        elif judged.ratio > GOOD and proposal.length > 0.9 * region:
             region = 2.0 * region
         if region <= SMALLEST * reach:
             told = "the trust region shrank to nothing: the gradient is no better than that"
@@ -117,20 +124,19 @@ def _proposed(
         found = box.minimize(radius, reach, rtol, CG_ITERATIONS)
     predicted = -float(point.gradient @ found.s + 0.5 * (found.s @ found.h_s))
     x = clipped(point.x + found.s, metric.limits)
-    return Proposal(x, predicted, radius, found.iterations, products, found.end)
+    length = metric.inner.norm(x - point.x)
+    return Proposal(x, predicted, radius, length, found.iterations, products, found.end)
 
 
-def _judge(
-    old: Point, proposal: Proposal, metric: Metric, noise: float
-) -> Callable[[Point], Judged]:
+def _judge(old: Point, proposal: Proposal, noise: float) -> Callable[[Point], Judged]:
     """Return what compares the decrease with the one foretold."""
 
     def judge(new: Point) -> Judged:
-        step = new.x - old.x
         actual = old.value - new.value
-        if abs(actual) <= noise * abs(old.value):  # the trapezoidal rule, exact for quadratics
-            actual = -0.5 * float((old.gradient + new.gradient) @ step)
+        drowned = abs(actual) <= noise * abs(old.value)
+        if drowned:  # the trapezoidal rule, exact for quadratics
+            actual = -0.5 * float((old.gradient + new.gradient) @ (new.x - old.x))
         ratio = actual / proposal.predicted if proposal.predicted > 0 else -np.inf
-        return Judged(new, metric.inner.norm(step), ratio, ratio > ACCEPTED)
+        return Judged(new, ratio, ratio > ACCEPTED, drowned)
 
     return judge

@@ -22,8 +22,8 @@ class Proposal:
     x : array, shape (n_x,)
     predicted : float
         Decrease of the loss, by the model.
-    radius : float
-        Of the trust region, in the norm of M.
+    radius, length : float
+        Of the trust region and of the step, in the norm of M.
     iterations, products : int
         Of CG; products with the Hessian, those of CG included.
     end : str
@@ -33,6 +33,7 @@ class Proposal:
     x: Array
     predicted: float
     radius: float
+    length: float
     iterations: int
     products: int
     end: str
@@ -40,12 +41,15 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Judged:
-    """A trial point: the step's length, actual over predicted decrease, whether it was accepted."""
+    """A trial point: actual over predicted decrease, and whether it was accepted.
+
+    drowned: the decrease is too small for the accuracy of the loss, and was taken from gradients.
+    """
 
     point: Point
-    length: float
     ratio: float
     accepted: bool
+    drowned: bool
 
 
 class Problem(Protocol):
@@ -54,8 +58,8 @@ class Problem(Protocol):
     def first(self, x: Array) -> Point:
         """Evaluate loss and gradient at the start."""
 
-    def recorded(self) -> Proposal | None:
-        """Return the next step of a run that is taken up again, None if it has to be made."""
+    def recorded(self, point: Point, radius: float) -> Proposal | None:
+        """Return the step from there of a run that is taken up again, None if it has to be made."""
 
     def hessian(self, point: Point, *, gauss_newton: bool) -> Product:
         """Return v ↦ H v at the last accepted point."""

@@ -29,7 +29,7 @@ class Alone:
     def first(self, x):
         return self.function.point(x, self.inner)
 
-    def recorded(self):
+    def recorded(self, point, radius):
         return None
 
     def hessian(self, point, *, gauss_newton):
@@ -155,7 +155,7 @@ def test_first_steps_are_gauss_newton():
 
 def test_a_radius_holds_the_first_step():
     run, _, _ = minimized(Counted.quadratic(H, G), np.ones(N), M, radius=1e-3)
-    assert run.steps[0][1].length == pytest.approx(1e-3)
+    assert run.steps[0][0].length == pytest.approx(1e-3)
     assert run.steps[1][0].radius == pytest.approx(2e-3)
 
 
@@ -173,6 +173,17 @@ def test_a_gradient_of_another_function_is_told():
     _, descent, _ = minimized(wrong, np.ones(2), max_iterations=200)
     assert not descent.converged
     assert "shrank to nothing" in descent.message
+
+
+def test_a_gradient_that_no_longer_changes_ends_the_run():
+    """States that are not solved for anew leave gradients as they were."""
+    quadratic = Counted.quadratic(H, G)
+    exact, quadratic.value = quadratic.gradient, lambda x: 1.0
+    quadratic.gradient = lambda x: exact(np.round(x, 2))
+    run, descent, _ = minimized(quadratic, np.ones(N), noise=1e-6)
+    assert not descent.converged
+    assert "no better than gradient_rtol" in descent.message
+    assert len(run.steps) < 30
 
 
 @pytest.mark.parametrize("inner", [None, M], ids=["Euclidean", "matrix"])
