@@ -36,9 +36,13 @@ DERIVATIVES = ("grad", "div", "curl", "hess")
 
 def _known(u: Any, name: str) -> Any:
     """Return a derivative of a field, or say that it has none."""
-    known = getattr(u, "_derivatives", {})
+    known: dict[str, Any] = getattr(u, "_derivatives", {})
     if name in known:
         return known[name]
+    if (
+        name == "div" and "grad" in known and np.ndim(known["grad"]) == 2
+    ):  # of an element without its own
+        return trace(known["grad"])
     raise StructureError(
         f"'{name}' is not known of this; known derivatives: {', '.join(known) or 'none'}.",
         where="weak form",
@@ -63,8 +67,7 @@ def grad(u: Any) -> Any:
 
 def div(u: Any) -> Any:
     """Return ∇ · u of a vector field."""
-    known = getattr(u, "_derivatives", {})
-    return known["div"] if "div" in known else trace(_known(u, "grad"))
+    return _known(u, "div")
 
 
 def sym_grad(u: Any) -> Any:

@@ -130,14 +130,14 @@ class LocalForm:
         more = [PointData(self.place, self.of.data)] if self.takes_data else []
         u = fields[0] if len(fields) == 1 else tuple(fields)
         if not self.tested:
-            return [_number(self.of.function(u, *given, *more), self.name) * self.place.weight]
+            return [_number(self.of.function(u, *given, *more)) * self.place.weight]
         tests = [_Test(shapes, graph, number) for number, shapes in enumerate(self.state)]
         v = tests[0].field if len(tests) == 1 else tuple(t.field for t in tests)
-        density = _number(self.of.function(u, v, *given, *more), self.name)
+        density = _number(self.of.function(u, v, *given, *more))
         node = node_of(graph, density)
         inputs = [a for test in tests for a in test.inputs]
         slopes = gradient(graph, node, inputs)
-        _check_linear(graph, node, inputs, slopes, self.name)
+        _check_linear(graph, node, inputs, slopes)
         factors = iter([Value(graph, a) for a in slopes])
         weight = self.place.weight
         return [r for test in tests for r in test.rows(factors, weight)][self.rows]
@@ -206,12 +206,12 @@ def _parts(graph: Graph, outputs: list[int]) -> int:
     return min(len(outputs), -(-operations // PART))
 
 
-def _check_linear(graph: Graph, node: int, inputs: list[int], slopes: list[int], name: str) -> None:
+def _check_linear(graph: Graph, node: int, inputs: list[int], slopes: list[int]) -> None:
     """Refuse forms that are not linear in v: slopes that depend on v, or do not add up to them."""
     if any(graph.operations[a] == "input" and a in set(inputs) for a in graph.reached(slopes)):
         raise StructureError(
             "the weak form is not linear in v.",
-            where=name,
+            where="weak form",
             fix="let every term have v, or a derivative of it, once as a factor.",
         )
     total = graph.const(0.0)
@@ -228,16 +228,16 @@ def _check_linear(graph: Graph, node: int, inputs: list[int], slopes: list[int],
     if abs(whole - linear) > 1e-9 * max(abs(whole), abs(linear)):
         raise StructureError(
             "the weak form has a part without v.",
-            where=name,
+            where="weak form",
             fix="multiply every term with v or a derivative of it, loads too: − f * v.",
         )
 
 
-def _number(value: Any, name: str) -> Any:
+def _number(value: Any) -> Any:
     if np.size(np.asarray(value, dtype=object)) != 1:
         raise ShapeError(
             f"the integrand returned shape {np.shape(value)}; it must be one number.",
-            where=name,
+            where="weak form",
             fix="contract vectors with dot, matrices with inner.",
         )
     return np.asarray(value, dtype=object).reshape(-1)[0]

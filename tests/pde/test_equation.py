@@ -269,6 +269,27 @@ def test_forms_that_are_none(form, told):
         pde.Equation(form, state=V)
 
 
+@pytest.mark.parametrize("name", ["dot", "ddot", "sym_grad", "div", "mul"])
+def test_words_of_scikit_fem(name):
+    """Its helpers say the same as ours."""
+    words = pytest.importorskip("skfem.helpers")
+    V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementVector(skfem.ElementTriP1()))
+    theirs, ours = {
+        "dot": (lambda u, v: words.dot(u, v), lambda u, v: dot(u, v)),
+        "ddot": (lambda u, v: words.ddot(words.grad(u), words.grad(v)),
+                 lambda u, v: inner(grad(u), grad(v))),
+        "sym_grad": (lambda u, v: words.ddot(words.sym_grad(u), words.grad(v)),
+                     lambda u, v: inner(sym_grad(u), sym_grad(v))),
+        "div": (lambda u, v: words.div(u) * words.div(v), lambda u, v: div(u) * div(v)),
+        "mul": (lambda u, v: words.dot(words.mul(words.grad(u), u), v),
+                lambda u, v: dot(grad(u) @ u, v)),
+    }[name]  # fmt: skip
+    (y,) = random(V.N)
+    given, exact = (pde.Equation(f, state=V).residual([], y) for f in (theirs, ours))
+    np.testing.assert_allclose(given, exact, atol=1e-15)
+    assert np.linalg.norm(exact) > 0.01
+
+
 def test_what_does_not_fit_is_named():
     V = skfem.Basis(skfem.MeshTri(), skfem.ElementTriP1())
     with pytest.raises(ShapeError, match="with_element"):
