@@ -283,6 +283,8 @@ class Assembly:
             found["yi"] = term.yi
         found["xs"] = x[term.shared_places]
         found["ri"] = term.rows
+        if term.points is not None:
+            found |= {"points": term.points.table, "each": term.points.each}
         found["p"] = None if duals is None else duals.lists.get(t)
         found |= seeds
         for n, direction in enumerate(what.directions if what else ()):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import loader
+from .inputs import flattened, loader
 from .programs.contract import Contraction, contracted
 from .stated.bound import BoundTerm
 from .tracing.differentiate import gradient
@@ -92,11 +92,11 @@ def check_residual(problem: Any, x: Any, y: Any, *, seed: int = 0) -> Derivative
 
     def rows(p: Any, q: Any) -> Any:
         out = np.zeros(problem.n_y, dtype=np.result_type(p, q, float))
-        for term in problem.terms:
+        for term in map(flattened, problem.terms):
             load = loader(term, p, q)
             values = evaluate(term.graph, term.outputs, load)
             for i, node in enumerate(term.outputs):
-                np.add.at(out, term.rows[:, i], values[node])
+                np.add.at(out, np.asarray(term.rows)[:, i], values[node])
         if problem.fixed is not None:
             out[problem.fixed] = q[problem.fixed] - problem.fixed_values
         return out
@@ -128,7 +128,7 @@ def check_residual(problem: Any, x: Any, y: Any, *, seed: int = 0) -> Derivative
 def total(terms: list[BoundTerm], x: Any, y: Any) -> Any:
     """Return Σ φ by numpy; x and y may be complex."""
     result = 0.0
-    for term in terms:
+    for term in map(flattened, terms):
         values = evaluate(term.graph, term.outputs, loader(term, x, y))
         result = result + np.sum(np.broadcast_to(values[term.outputs[0]], (term.count,)))
     return result
@@ -143,7 +143,7 @@ def by_state(
     weight : of the rows of a residual r: g is weightᵀ r.
     """
     out = np.zeros(y.size, dtype=np.result_type(x, y, float))
-    for term in terms:
+    for term in map(flattened, terms):
         (output,), _ = contracted(term, _contraction(along, weight))
         nodes = gradient(term.graph, output, term.y_nodes)
         values = evaluate(term.graph, nodes, loader(term, x, y, along, weight))
@@ -160,7 +160,7 @@ def by_parameters(
 ) -> Any:  # fmt: skip
     """Return g_x, or g_xy v along v, by numpy, as `by_state`."""
     out = np.zeros(x.size, dtype=np.result_type(x, y, float))
-    for term in terms:
+    for term in map(flattened, terms):
         (output,), lifts = contracted(term, _contraction(along, weight))
         load = loader(term, x, y, along, weight)
         nodes = gradient(term.graph, output, term.x_nodes)
@@ -192,6 +192,7 @@ def _contraction(along: Array | None, weight: Array | None) -> Contraction:
 
 def _traced(term: BoundTerm, x: Array, y: Array, rng: np.random.Generator) -> float:
     """Run the function itself at some elements, and compare what was traced."""
+    term = flattened(term)
     if not term.count:
         return 0.0
     load = loader(term, x, y)
@@ -208,7 +209,8 @@ def _traced(term: BoundTerm, x: Array, y: Array, rng: np.random.Generator) -> fl
         p = np.array([here(*where) for where in term.x_inputs])
         p = p if term.x_shape is None else p.reshape(term.x_shape)
         c = np.empty(term.c_shape) if term.c is None else term.c[e].reshape(term.c_shape)
-        given = np.asarray(term.term.function(local, p, c), dtype=np.float64).reshape(-1)
+        more = [] if term.points is None else [np.array([here(*w) for w in term.points.inputs])]
+        given = np.asarray(term.term.function(local, p, c, *more), dtype=np.float64).reshape(-1)
         found = np.array(
             [np.broadcast_to(values[a], (term.count,))[e] for a in term.outputs], dtype=np.float64
         )

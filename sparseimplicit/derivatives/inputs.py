@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, NoReturn
 
 import numpy as np
@@ -60,7 +61,7 @@ class Inputs:
 
     def explain(self, name: str, x: Array, y: Array) -> NoReturn:
         """Find the first term and element whose value or derivative is no number."""
-        for term in self.terms:
+        for term in map(flattened, self.terms):
             load = loader(term, x, y)
             outputs = list(term.outputs)
             for stage in range(3):
@@ -98,12 +99,31 @@ class Inputs:
         )  # fmt: skip
         found = float(np.broadcast_to(values[first], (term.count,))[e])
         return NonFinite(
-            f"{name}(x, y): the {what} of '{term.name}' is not finite at element {e}, where "
+            f"{name}(x, y): the {what} of '{term.name}' is not finite at {_named(term, e)}, where "
             f"{told}; the first operation to fail is {term.graph.operations[first]} = {found}.",
             where=self.name,
             fix="keep roots, logarithms and divisions away from 0 (an ε inside the root), or guard "
             "them with si.where.",
         )
+
+
+def _named(term: BoundTerm, e: int) -> str:
+    if term.points is None:
+        return f"element {e}"
+    return f"element {e // term.points.count}, point {e % term.points.count}"
+
+
+def flattened(term: BoundTerm) -> BoundTerm:
+    """Return the term with each point as an element of its own, for the loops of numpy."""
+    if term.points is None:
+        return term
+    flat, times = copy(term), term.points.count
+    flat.count = term.count * times
+    flat.__dict__["yi"] = np.repeat(term.yi, times, axis=0)
+    for name in ("xi", "rows", "c"):
+        given = getattr(term, name)
+        setattr(flat, name, None if given is None else np.repeat(given, times, axis=0))
+    return flat
 
 
 def at(load: Any, name: str, place: int, element: int) -> float:
@@ -134,6 +154,8 @@ def loader(term: BoundTerm, x: Any, y: Any, direction: Any = None, weight: Any =
             return x[term.xi[:, place]]
         if name == "weight" and term.rows is not None:
             return weight[term.rows[:, place]]
+        if name in ("q", "e") and term.points is not None:
+            return term.points.flat(name, place)
         assert term.c is not None  # noqa: S101 - traced inputs alone are asked for
         return term.c[:, place]
 

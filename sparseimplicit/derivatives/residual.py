@@ -231,9 +231,10 @@ def part(
     x: Any = None,
     c: Any = None,
     name: str | None = None,
+    points: Any = None,
 ) -> tuple[Term, Any]:
     """Return one kind of elements of a `Residual`: its local residual and where its numbers go."""
-    return term(function, y, x, c, None, name), rows
+    return term(function, y, x, c, None, name, points), rows
 
 
 def _parts(given: Any) -> list[tuple[Term, Any]]:

@@ -115,7 +115,7 @@ def grid_terms(terms: list[BoundTerm]) -> dict[int, GridTerm]:
 
 
 def _grid_term(term: BoundTerm, number: int, shape: tuple[int, ...]) -> GridTerm | None:
-    if term.lifted or term.rows is not None:
+    if term.lifted or term.rows is not None or term.points is not None:
         return None
     pixels = int(np.prod(shape))
     stencil = term.stencil

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from ..stated.bound import BoundTerm
@@ -16,6 +16,8 @@ BY_ELEMENT = {
     "xm": Load("x[xi[e, {i}]]", ("x", "xi")),
     "c": Load("c[e, {i}]", ("c",)),
     "p": Load("p[{i}, e]", ("p",)),
+    "q": Load("points[q, {i}]", ("points",), by_point=True),
+    "e": Load("each[e, q, {i}]", ("each",), by_point=True),
     "weight": Load("weight[ri[e, {i}]]", ("weight", "ri")),
     **{f"d{n}xs": Load(f"d{n}s[{{i}}]", (f"d{n}s",), varies=False) for n in range(2)},
     **{f"d{n}xm": Load(f"d{n}[xi[e, {{i}}]]", (f"d{n}", "xi")) for n in range(2)},
@@ -196,9 +198,11 @@ def dual_program(term: BoundTerm) -> Program:
 
 
 def _roots(term: BoundTerm) -> list[Root]:
+    if term.points is not None:
+        return []  # their dual vectors would be those of points
     return roots(term.graph, term.outputs[0], term.y_nodes)
 
 
 def _checked(term: BoundTerm, program: Program) -> Program:
     check_size(program, term.name, term.k)
-    return program
+    return program if term.points is None else replace(program, points=term.points.count)

@@ -52,6 +52,7 @@ class Load:
     text: str
     arrays: tuple[str, ...]
     varies: bool = True  # among elements
+    by_point: bool = False  # among the points of an element
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Program:
     sums : nodes whose sums over all elements are wanted.
     stores : nodes; number a of element e is added to ``out[to[e, a]]``, or where ``scatter`` is
         False becomes ``out[a, e]``.
-    loads : for each name of an input, how its entry i of element e is read.
+    loads : for each name of an input, how its entry i of element e, at its point q, is read.
+    points : of an element, over which sums and stores are summed too; 0 without them.
     """
 
     graph: Graph
@@ -69,6 +71,7 @@ class Program:
     sums: tuple[int, ...] = ()
     stores: tuple[int, ...] = ()
     scatter: bool = True
+    points: int = 0
     nodes: tuple[int, ...] = field(init=False)
     arrays: tuple[str, ...] = field(init=False)  # names of those that are read, in order
 
@@ -98,16 +101,17 @@ def check_size(program: Program, name: str, unknowns: int) -> None:
 
 
 class Lines:
-    """The statements of a program: those that are the same for all elements, and the others."""
+    """The statements of a program: the same for all elements, for an element, and for a point."""
 
-    def __init__(self, program: Program, load: Callable[[str, int], tuple[str, bool]]) -> None:
-        """``load`` writes the entry of an input, and says whether it differs among elements."""
+    def __init__(self, program: Program, load: Callable[[str, int], tuple[str, int]]) -> None:
+        """``load`` writes an entry, and says if it differs among elements (1) or points (2)."""
         self.hoisted: list[str] = []
         self.inner: list[str] = []
+        self.point: list[str] = []
         self.names: dict[int, str] = {}
-        self.varying: set[int] = set()
         self.kept: list[str] = []  # of the hoisted, in order
         graph = program.graph
+        levels: dict[int, int] = {}
         for a in program.nodes:
             operation, arguments = graph.operations[a], graph.arguments[a]
             if operation == "const":
@@ -115,17 +119,15 @@ class Lines:
                 self.names[a] = f"({value!r})" if value < 0 else repr(value)
                 continue
             if operation == "input":
-                text, varies = load(*arguments)
+                text, level = load(*arguments)
             else:
                 text = TEMPLATES[operation].format(*(self.names[b] for b in arguments))
-                varies = any(b in self.varying for b in arguments)
-            name = f"v{len(self.hoisted) + len(self.inner)}"
+                level = max(levels.get(b, 0) for b in arguments)
+            name = f"v{len(self.hoisted) + len(self.inner) + len(self.point)}"
             self.names[a] = name
-            if varies:
-                self.varying.add(a)
-                self.inner.append(f"{name} = {text}")
-            else:
-                self.hoisted.append(f"{name} = {text}")
+            levels[a] = level
+            (self.hoisted, self.inner, self.point)[level].append(f"{name} = {text}")
+            if level == 0:
                 self.kept.append(name)
 
 
@@ -139,6 +141,19 @@ def uses(program: Program, operation: str) -> bool:
     return any(program.graph.operations[a] == operation for a in program.nodes)
 
 
+def _over_points(program: Program, lines: Lines, *, many: bool) -> list[str]:
+    """Return the loop over the points of an element, and the stores where they are few."""
+    count = len(program.stores)
+    own = [f"kept[{a}]" if many else f"s{a}" for a in range(count)]
+    begin = [f"for a in range({count}):", "    kept[a] = 0.0"] if many else []
+    begin += [] if many else [f"{name} = 0.0" for name in own]
+    inside = [f"{name} += {lines.names[a]}" for name, a in zip(own, program.stores, strict=True)]
+    inside += [f"t{j} += {lines.names[a]}" for j, a in enumerate(program.sums)]
+    loop = [f"for q in range({program.points}):", *(f"    {s}" for s in lines.point + inside)]
+    places = [] if many else [f"out[to[e, {a}]] += {name}" for a, name in enumerate(own)]
+    return begin + loop + places
+
+
 def list_source(program: Program) -> str:
     """Return a module with ``run(begin, end, bounds, elements, sums, out, to, *arrays)``.
 
@@ -146,20 +161,23 @@ def list_source(program: Program) -> str:
     or what ``elements`` has there unless it is empty. ``sums[j, n]`` becomes sum j of chunk n.
     """
 
-    def load(name: str, place: int) -> tuple[str, bool]:
+    def load(name: str, place: int) -> tuple[str, int]:
         how = program.loads[name]
-        return how.text.format(i=place), how.varies
+        return how.text.format(i=place), how.varies + how.by_point
 
     lines = Lines(program, load)
     body, count = list(lines.inner), len(program.stores)
     many = program.scatter and count > MANY
-    for a, node in enumerate(program.stores):
+    if program.points:
+        body += _over_points(program, lines, many=many)
+    for a, node in enumerate(program.stores if not program.points else ()):
         target = f"out[to[e, {a}]] +=" if program.scatter else f"out[{a}, e] ="
         body.append(f"{f'kept[{a}] =' if many else target} {lines.names[node]}")
     if many:
         body += [f"for a in range({count}):", "    out[to[e, a]] += kept[a]"]
         lines.hoisted.append(f"kept = np.empty({count})")
-    body += [f"t{j} += {lines.names[node]}" for j, node in enumerate(program.sums)]
+    if not program.points:
+        body += [f"t{j} += {lines.names[node]}" for j, node in enumerate(program.sums)]
     arguments = ", ".join(["bounds, elements, sums, out, to", *program.arrays])
     return (
         PRELUDE + (LOGADDEXP if uses(program, "logaddexp") else "")

@@ -13,6 +13,7 @@ from ..tracing.refusals import check_arguments, refusal
 from ..tracing.tape import Graph
 from ..tracing.values import Value, local, node_of, vector
 from .grids import Stencil
+from .points import Points, points_of
 from .terms import Block, Shared, Term, index_array
 
 Array = NDArray[np.float64]
@@ -22,7 +23,7 @@ class BoundTerm:
     """One term of a problem: what its elements read, and φ (or the local residual) as nodes.
 
     Local inputs have names: "y" the unknowns (or, lifted, what the lift makes of them), "xs" shared
-    parameters, "xm" parameters by index, "c" data.
+    parameters, "xm" parameters by index, "c" data, "q" and "e" those of points.
     """
 
     def __init__(self, term: Term, name: str, n_y: int, n_x: int, rows: Any = None) -> None:
@@ -42,6 +43,13 @@ class BoundTerm:
         self._parameters(term.x, n_x)
         self.c = self._data(term.c)
         self._lift(term.lift, n_x)
+        self.points: Points | None = points_of(term.points, self.count, name)
+        if self.points is not None and (self.lifted or self.stencil is not None):
+            raise ShapeError(
+                "points= is for elements of an index array, without lift=.",
+                where=name,
+                fix="give y= as an integer array (elements, unknowns).",
+            )
         self.rows = None if rows is None else self._rows(rows, n_y)
         self._trace()
 
@@ -176,10 +184,13 @@ class BoundTerm:
         shaped = x if self.x_shape is None else x.reshape(self.x_shape)
         c = vector(graph, "c", self.c_shape)
         try:
-            check_arguments(self.term.function)
-            result = self.term.function(
-                local(y, "r" if self.lifted else "y"), local(shaped, "x"), local(c, "c")
-            )
+            given = [local(y, "r" if self.lifted else "y"), local(shaped, "x"), local(c, "c")]
+            if self.points is not None:
+                p = np.empty(len(self.points.inputs), dtype=object)
+                p[:] = [Value(graph, graph.input(*where)) for where in self.points.inputs]
+                given.append(local(p, "p"))
+            check_arguments(self.term.function, "yxcp"[: len(given)])
+            result = self.term.function(*given)
             self.outputs = self._nodes(result)
         except SparseImplicitError as error:
             raise error.at(self.name) from error.__cause__

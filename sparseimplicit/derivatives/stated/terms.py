@@ -72,6 +72,7 @@ class Term:
     c: Any
     lift: Any
     name: str | None
+    points: Any = None
 
 
 def term(
@@ -81,6 +82,7 @@ def term(
     c: Any = None,
     lift: Any = None,
     name: str | None = None,
+    points: Any = None,
 ) -> Term:
     """State a sum of local terms ``Σ_e φ(y[Y_e], x[X_e], c_e)``.
 
@@ -101,6 +103,9 @@ def term(
         ``parameters(first, (R, m)) @ basis`` combinations of the rows of a constant basis (m, k).
     name : str, optional
         For messages and tables. Default: "term 0", "term 1", ….
+    points : array (Q, s), the same in all elements, or (E, Q, r), or a list of them, optional
+        φ becomes a function of (y, x, c, p), p of shape (s + r,), and is summed over the Q points
+        of each element as well: quadrature, in a loop of its own.
 
     Returns
     -------
@@ -115,7 +120,7 @@ def term(
         raise StructureError(
             f"a term needs a function of (y, x, c), got {type(function).__name__}.", where="term"
         )
-    return Term(function, y, x, c, lift, name)
+    return Term(function, y, x, c, lift, name, points)
 
 
 def shared(m: int, first: int = 0) -> Shared:

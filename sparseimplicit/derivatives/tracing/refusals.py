@@ -19,7 +19,8 @@ BY_DATA: Final = (
     "or state a term for each kind of element; what is the same for all is no c=, but a number "
     "that the function knows."
 )
-NOUNS: Final = {"y": "unknowns", "r": "responses", "x": "parameters", "c": "data"}
+NOUNS: Final = {"y": "unknowns", "r": "responses", "x": "parameters", "c": "data",
+                "p": "numbers of a point"}  # fmt: skip
 
 
 class ReadBeyond(IndexError):
@@ -56,19 +57,20 @@ def beyond(name: str, key: Any, shape: tuple[int, ...]) -> ReadBeyond:
     return ReadBeyond(f"the term reads {name}[{told}], but {has}.")
 
 
-def check_arguments(function: Callable[..., Any]) -> None:
-    """Raise `StructureError` where a function cannot be called with (y, x, c)."""
+def check_arguments(function: Callable[..., Any], names: str = "yxc") -> None:
+    """Raise `StructureError` where a function cannot be called with (y, x, c), or (y, x, c, p)."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # of compiled code
         return
     try:
-        signature.bind(None, None, None)
+        signature.bind(*names)
     except TypeError:
         raise StructureError(
-            f"the function of the term takes {signature}; it is called with three arguments, "
-            "(y, x, c).",
-            fix="write it as lambda y, x, c: …, also where it has no parameters or no data.",
+            f"the function of the term takes {signature}; it is called with "
+            f"{'three' if len(names) == 3 else 'four'} arguments, ({', '.join(names)}).",
+            fix=f"write it as lambda {', '.join(names)}: …, also where it has no parameters or no "
+            "data.",
         ) from None
 
 
