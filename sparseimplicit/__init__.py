@@ -6,6 +6,9 @@ it. Its exact gradient is
     dL/dx = L_x − Bᵀ A⁻ᵀ L_y        A = ∂c/∂yᵀ (the Hessian),  B = ∂c/∂xᵀ (the cross-Hessian)
 """
 
+from .thread_limits import threads  # before numba is loaded
+
+# isort: split
 from . import errors, linear, verify
 from .adjoint import jvp, vjp
 from .bridges import from_jax
@@ -86,6 +89,7 @@ __all__ = [
     "shared",
     "stencil",
     "term",
+    "threads",
     "verify",
     "vjp",
     "where",

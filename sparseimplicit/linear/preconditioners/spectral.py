@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
+import numba
 import numpy as np
 from scipy import fft, ndimage
 
@@ -105,7 +105,7 @@ class _Spectral(PreparedPreconditioner):
         self._scale = scale.astype(np.float32)
         self._inverse = (1.0 / values).astype(np.float32)
         self._transforms = _TRANSFORMS[border]
-        self._threads = _threads() if scale.size >= PARALLEL else 1
+        self._threads = int(numba.get_num_threads()) if scale.size >= PARALLEL else 1
         self.bytes_estimate = self._scale.nbytes + self._inverse.nbytes
 
     def apply(self, r: Array) -> Array:
@@ -151,9 +151,3 @@ _TRANSFORMS: Final[dict[str, tuple[Forward, Backward]]] = {
         lambda x, grid, workers: fft.irfft2(x, s=grid, workers=workers),
     ),
 }  # fmt: skip
-
-
-def _threads() -> int:
-    """Return the threads that this process has been given, as its compiled loops have."""
-    cores, told = len(os.sched_getaffinity(0)), os.environ.get("NUMBA_NUM_THREADS", "")
-    return min(cores, int(told)) if told.isdigit() and int(told) else cores

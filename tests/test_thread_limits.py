@@ -1,0 +1,85 @@
+"""One setting for all libraries, in a block and in a process."""
+
+import os
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+import sparseimplicit as si
+from sparseimplicit.errors import ConfigError
+from sparseimplicit.thread_limits import LIBRARIES, VARIABLE
+
+TOLD = """
+{before}
+import sparseimplicit as si
+import numba
+from threadpoolctl import threadpool_info
+import numpy as np
+from scipy import sparse
+si.linear.solve(sparse.eye_array(3, format="csc") * 2.0, np.ones(3))
+print(numba.get_num_threads(), sorted({{one["num_threads"] for one in threadpool_info()}}))
+"""
+
+
+def counts():
+    return {one["num_threads"] for one in threadpool_info()}
+
+
+def test_a_block_holds_all_libraries_and_lets_them_go():
+    before = numba.get_num_threads(), [one["num_threads"] for one in threadpool_info()]
+    variables = {name: os.environ.get(name) for name in LIBRARIES}
+    np.ones((2, 2)) @ np.ones((2, 2))
+    with si.threads(1):
+        assert numba.get_num_threads() == 1
+        assert counts() == {1}
+    assert (numba.get_num_threads(), [one["num_threads"] for one in threadpool_info()]) == before
+    assert {name: os.environ.get(name) for name in LIBRARIES} == variables
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, 10_000])
+def test_what_is_no_number_of_threads_is_refused(count):
+    with pytest.raises(ConfigError, match="threads"), si.threads(count):
+        pass
+
+
+def started(value, before=""):
+    return subprocess.run(
+        [sys.executable, "-c", TOLD.format(before=before)],
+        env={n: v for n, v in os.environ.items() if n not in LIBRARIES} | {VARIABLE: value},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["", "import numpy, numba"])
+def test_a_process_obeys_the_variable(before):
+    run = started("1", before)
+    assert run.stdout.split() == ["1", "[1]"], run.stderr
+
+
+def test_a_variable_that_is_no_number_is_refused():
+    run = started("many")
+    assert "'many' is no number of threads" in run.stderr
+
+
+def test_a_library_loaded_within_a_block_obeys_and_is_let_go():
+    code = (
+        "import sparseimplicit as si, threadpoolctl as t\n"
+        "old = {one['filepath'] for one in t.threadpool_info()}\n"
+        "with si.threads(1):\n"
+        "    import pypardiso\n"
+        "    print([one['num_threads'] for one in t.threadpool_info()"
+        " if one['filepath'] not in old])\n"
+        "print([one['num_threads'] for one in t.threadpool_info() if one['filepath'] not in old])\n"
+    )
+    pytest.importorskip("pypardiso")
+    env = {n: v for n, v in os.environ.items() if n not in LIBRARIES} | {"OMP_NUM_THREADS": "2"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    within, after = run.stdout.splitlines()
+    assert set(eval(within)) == {1}, run.stderr  # noqa: S307 - a list of our own
+    assert set(eval(after)) == {2}, run.stderr  # noqa: S307
