@@ -17,13 +17,13 @@ from rich.table import Table
 from .. import __version__
 from .._optional import require
 from ..errors import ConfigError
+from ..executors import available_cores
 from ..files import write_atomically
 from ..imaging.evaluation import evaluate as scored
 from ..imaging.evaluation import image_files, means, trials
 from ..imaging.figures import model_figure
 from ..imaging.models import SavedModel
 from ..imaging.scoring import ImageScore
-from ..imaging.training import available_cores
 from .files import check_writable, write_json
 from .models import ModelName, Weight, check_sigma, chosen_model
 

@@ -127,7 +127,7 @@ def dry_run(plan: Training, jobs: int) -> str:
     times = []
     for shift in (0.0, 0.01):
         started = time.perf_counter()
-        images.visit(Visit(plan.first + shift, rtol), [0], {}, "0")
+        images.answer(Visit(plan.first + shift, rtol), [0], {}, "0")
         times.append(time.perf_counter() - started)
     first, warm = times
     lines = [

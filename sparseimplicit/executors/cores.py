@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from ...linear.memory import control_groups
+from ..linear.memory import control_groups
 
 
 def available_cores() -> int:

@@ -1,4 +1,4 @@
-"""Images in several processes, each with its share of the cores."""
+"""Seats in several processes of this machine, each with its share of the cores."""
 
 from __future__ import annotations
 
@@ -7,134 +7,111 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import SparseImplicitError
-from ..models import Model
+from ..errors import SparseImplicitError
+from ..thread_limits import environment
 from .cores import available_cores
-from .examples import Example
-from .executors import Answers
-from .visits import Answer, Visit
+from .crew import Crew, Executor, Given, Make, Progress, Replies
+from .messages import packed, unpacked
 
-# Every library that would otherwise choose a number of threads for itself.
-THREADS: Final = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 COMMAND: Final = (
-    "import sys; from sparseimplicit.imaging.training.worker import main; main(int(sys.argv[1]))"
+    "import sys; from sparseimplicit.executors.worker import main; main(int(sys.argv[1]))"
 )
-PACKAGE: Final = str(Path(__file__).resolve().parents[3])
-DEATHS: Final = 3  # in one visit, of one process after another: then it is no accident
+PACKAGE: Final = str(Path(__file__).resolve().parents[2])
+DEATHS: Final = 3  # while one question is answered: then it is no accident
 
 
-class Processes:
-    """Images shared out over processes: process k of p has those of number k, k + p, …
+class Processes(Executor):
+    """Items shared out over processes: process k of p has those of number k, k + p, …
 
     Parameters
     ----------
-    model, examples, linear_solver, folder
-        As for `Images`.
     jobs : int or None
         Processes; None takes a process a core. Each gets ``cores // jobs`` threads.
+    progress : callable, optional
+        Called with (processes that have answered, processes asked).
 
     Notes
     -----
-    A process that dies is replaced. Its successor reads the states from the folder and does the
-    work again: the bits of the result are the same. Without a folder it begins at the first guess.
-    All is said in ``notes``. The first visit waits for Python and its libraries to be loaded, about
-    two seconds.
+    A process that dies is replaced. Its successor gets the states of the last step and does the
+    work again: the bits of the result are the same, and ``notes`` say so. The first question waits
+    for Python and its libraries to be loaded, about two seconds. Functions go to other processes by
+    name; lambdas and what a script defines need cloudpickle, of the extra ``dask``.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        examples: Mapping[int, Example],
-        linear_solver: str | None = None,
-        folder: Path | None = None,
-        *,
-        jobs: int | None = None,
-    ) -> None:
-        cores = available_cores()
-        self.places: dict[int, str] = {}
-        self.jobs = max(min(jobs or cores, len(examples)), 1)
-        self.threads = max(cores // self.jobs, 1)
-        self._given = (model, dict(examples), linear_solver, folder)
-        self._processes = [_Process(self.threads) for _ in range(self.jobs)]
-        for k in range(self.jobs):  # when all are on their way: each reads once it is loaded
-            self._introduce(k)
+    def __init__(self, jobs: int | None = None, *, progress: Progress | None = None) -> None:
+        self.jobs = max(jobs or available_cores(), 1)
+        self.progress = progress
 
-    def owner(self, example: int) -> int:
-        """Return the process that has an image."""
-        return example % self.jobs
+    def open(self, make: Make, given: Given, items: int) -> Crew:
+        """Start the processes."""
+        return ProcessCrew(make, given, max(min(self.jobs, items), 1), self.progress)
 
-    def visit(self, visit: Visit, examples: Sequence[int], save: str) -> Answers:
-        """Visit images in their processes, all at a time."""
+
+class ProcessCrew(Crew):
+    """Processes, each with one seat."""
+
+    def __init__(self, make: Make, given: Given, jobs: int, progress: Progress | None) -> None:
+        self.jobs, self._make, self._given, self._progress = jobs, make, given, progress
+        self.threads = max(available_cores() // jobs, 1)
+        seats = [self._seat(k) for k in range(jobs)]
+        self._processes = [_Process(self.threads) for _ in range(jobs)]
+        for k, seat in enumerate(seats):  # when all are on their way: each reads once it is loaded
+            self._processes[k].send("seat", seat)
+
+    def ask(self, messages: Mapping[int, tuple[Any, ...]]) -> Replies:
+        """Have seats answer, all at a time."""
         started = time.perf_counter()
-        shares: dict[int, list[int]] = {}
-        for i in examples:
-            shares.setdefault(self.owner(i), []).append(i)
+        tasks = {k: packed(message) for k, message in messages.items()}
+        for k, task in tasks.items():  # of a process that has died meanwhile, the pipe tells below
+            self._processes[k].send("ask", task)
+        values: dict[int, Any] = {}
         notes: list[str] = []
-        answers: dict[int, Answer] = {}
-        busy = writing = 0.0
-        tasks = {k: self._task(visit, share, save, k) for k, share in shares.items()}
-        for k, task in tasks.items():
-            self._send(k, task)
-        left, deaths = set(tasks), 0
-        while left:
-            pipes = {id(self._processes[k].pipe): k for k in left}
-            for pipe in wait([self._processes[k].pipe for k in left]):
+        busy = 0.0
+        while len(values) < len(tasks):
+            pipes = {id(self._processes[k].pipe): k for k in tasks if k not in values}
+            for pipe in wait([self._processes[k].pipe for k in pipes.values()]):
                 k = pipes[id(pipe)]
                 reply = self._processes[k].receive()
                 if reply is None:
-                    deaths += 1
-                    notes.append(self._replace(k, deaths))
-                    self._send(k, tasks[k])
+                    notes.append(self._replace(k, len(notes) + 1))
+                    self._processes[k].send("ask", tasks[k])
                     continue
-                if reply[0] == "error":
-                    raise reply[1]
-                _, own, wrote, seconds = reply
-                answers.update({answer.example: answer for answer in own})
-                busy, writing = busy + seconds, writing + wrote
-                if save:
-                    self.places.update(dict.fromkeys(shares[k], tasks[k][-1]))
-                left.discard(k)
+                what, values[k], seconds = unpacked(reply)
+                if what == "error":
+                    raise values[k]
+                busy += seconds
+                if self._progress is not None:
+                    self._progress(len(values), len(tasks))
         waiting = max(self.jobs * (time.perf_counter() - started) - busy, 0.0)
-        return Answers([answers[i] for i in examples], waiting, writing, tuple(notes))
+        return Replies(values, waiting, tuple(notes))
 
     def close(self) -> None:
         """End all processes."""
         for process in self._processes:
             process.end()
 
-    def _task(self, visit: Visit, share: list[int], save: str, k: int) -> tuple[Any, ...]:
-        places = {i: self.places[i] for i in share if i in self.places}
-        return ("visit", visit, share, places, f"{save}-{k}" if save else "")
-
-    def _introduce(self, k: int) -> None:
-        model, examples, linear_solver, folder = self._given
-        own = {i: example for i, example in examples.items() if self.owner(i) == k}
-        self._processes[k].send(("images", model, own, linear_solver, folder))
-
-    def _send(self, k: int, task: tuple[Any, ...]) -> None:
-        # Of a process that has died meanwhile, the pipe tells when it is read.
-        self._processes[k].send(task)
+    def _seat(self, k: int) -> bytes:
+        return packed((self._make, self._given(k, self.jobs)))
 
     def _replace(self, k: int, deaths: int) -> str:
         code = self._processes[k].end()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         if deaths >= DEATHS:
             raise SparseImplicitError(
-                f"a process that visits images {how}, as did {deaths - 1} before it.",
+                f"a process that computes {how}, as did {deaths - 1} before it.",
                 where=f"Processes, {self.jobs} of them",
-                fix="signal 9 often means that memory is full: use fewer jobs, or smaller images. "
-                "What was done so far is in the checkpoint.",
+                fix="signal 9 often means that memory is full: use fewer jobs, or smaller problems."
+                " What was done so far is in the checkpoint.",
             )
         self._processes[k] = _Process(self.threads)
-        self._introduce(k)
-        states = "its first guesses" if self._given[3] is None else "the states of the last step"
-        return f"process {k} {how}; another one took its place, from {states}"
+        self._processes[k].send("seat", self._seat(k))
+        return f"process {k} {how}; another one took its place, from the states of the last step"
 
 
 class _Process:
@@ -143,7 +120,7 @@ class _Process:
     def __init__(self, threads: int) -> None:
         self.pipe, theirs = Pipe()
         path = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = os.environ | dict.fromkeys(THREADS, str(threads)) | {"PYTHONPATH": path}
+        env = os.environ | environment(threads) | {"PYTHONPATH": path}
         self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-c", COMMAND, str(theirs.fileno())],
             env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
@@ -156,14 +133,14 @@ class _Process:
         """Its number, for messages."""
         return self._process.pid
 
-    def send(self, message: tuple[Any, ...]) -> None:
+    def send(self, what: str, data: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.pipe.send(message)
+            self.pipe.send((what, data))
 
-    def receive(self) -> Any:
+    def receive(self) -> bytes | None:
         """Return what it says; None if it has died."""
         try:
-            return self.pipe.recv()
+            return self.pipe.recv_bytes()
         except (EOFError, OSError):  # before a message, or in the middle of one
             return None
 

@@ -1,43 +1,47 @@
-"""What a process does that visits images for another: it answers until the other is gone."""
+"""What a process does that computes for another: it answers until the other is gone."""
 
 from __future__ import annotations
 
 import time
-import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ...errors import SparseImplicitError
-from .images import Images
+from .crew import Seat
+from .messages import packed, told, unpacked
 
 
 def main(descriptor: int) -> None:
     """Answer what comes by the pipe of this descriptor, one message for one."""
     with Connection(descriptor) as pipe:
-        images: Images | None = None
+        seat: Seat | None = None
+        broken: Exception | None = None
         while True:
             try:
-                what, *content = pipe.recv()
-                if what == "images":
-                    images = Images(*content)
+                what, data = pipe.recv()
+                if what == "seat":
+                    seat, broken = _made(data)
                     continue
-                assert images is not None  # noqa: S101 - they come first
-                pipe.send(_answered(images, content))
+                pipe.send_bytes(_answered(seat, broken, data))
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 return
 
 
-def _answered(images: Images, content: list[Any]) -> tuple[Any, ...]:
-    started = time.perf_counter()
+def _made(data: bytes) -> tuple[Seat | None, Exception | None]:
     try:
-        answers, writing = images.visit(*content)
-    except SparseImplicitError as error:
-        return "error", error
+        make, given = unpacked(data)
+        return make(*given), None
+    except Exception as error:  # noqa: BLE001 - told when it is asked
+        return None, error
+
+
+def _answered(seat: Seat | None, broken: Exception | None, data: bytes) -> bytes:
+    started = time.perf_counter()
+    reply: tuple[str, Any, float]
+    try:
+        if broken is not None:
+            raise broken
+        assert seat is not None  # noqa: S101 - it comes first
+        reply = ("answer", seat.answer(*unpacked(data)), time.perf_counter() - started)
+        return packed(reply)
     except Exception as error:  # noqa: BLE001 - the other process says it and ends
-        text = "".join(traceback.format_exception(error)[-3:])
-        return "error", SparseImplicitError(
-            f"a process that visits images failed: {type(error).__name__}: {error}",
-            where=text.strip().replace("\n", " | "),
-            fix="try executor='serial', which shows where.",
-        )
-    return "answers", answers, writing, time.perf_counter() - started
+        return packed(("error", told(error), 0.0))

@@ -16,11 +16,11 @@ import numpy as np
 
 from .._optional import available, require
 from ..errors import ConfigError, SparseImplicitError
+from ..executors import available_cores
+from ..thread_limits import environment
 from .models import SavedModel
 from .scoring import ImageScore, Trial, finished, read_truth, run
-from .training import available_cores
 
-THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 MEANS: Final = ("psnr_noisy", "psnr", "ssim_noisy", "ssim", "seconds")
 
 
@@ -155,7 +155,7 @@ def means(scores: Sequence[ImageScore]) -> dict[str, float]:
 def _parallel(todo: Sequence[Trial], jobs: int) -> Iterator[tuple[Trial, ImageScore]]:
     threads = max(1, available_cores() // jobs)
     context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
-    with _environment(dict.fromkeys(THREADS, str(threads))):
+    with _environment(environment(threads)):
         pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent)
         try:
             futures: dict[Future[ImageScore], Trial] = {pool.submit(named, t): t for t in todo}

@@ -1,15 +1,14 @@
 """Training: many images as one upper-level problem, by implicit differentiation."""
 
-from .cores import available_cores
+from ...executors import Executor, Processes, Serial, available_cores
 from .examples import Example, draw_crops, noisy_examples, squared_error
-from .executors import Answers, Executor, Serial
 from .plan import Training, Validation
-from .processes import Processes
 from .regularizers import Regularizer, Ridge, Smooth
 from .stages import Accuracy, FullBatch, Minibatch, Stage
 from .steps import Step
 from .store import check_run, clear
 from .train import Score, Trained, train
+from .visitors import Answers, Visitors
 
 __all__ = [
     "Accuracy",
@@ -29,6 +28,7 @@ __all__ = [
     "Trained",
     "Training",
     "Validation",
+    "Visitors",
     "available_cores",
     "check_run",
     "clear",

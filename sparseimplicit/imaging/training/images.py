@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,18 @@ HELD_PIXELS: Final = 4_000_000
 CLOSER: Final = 1e-3  # of the accuracy wanted, where no other state would do
 
 
+@dataclass(frozen=True, eq=False)
+class Seated:
+    """What one process answers of its images: with the seconds that writing states took.
+
+    kept: the new states, where they are asked for.
+    """
+
+    answers: list[Answer]
+    writing: float = 0.0
+    kept: dict[int, Kept] = field(default_factory=dict)
+
+
 class Images:
     """Some of the images of a training run, with what each has kept from its last visit.
 
@@ -38,6 +50,8 @@ class Images:
     folder : path or None
         Where states are written to at every visit, and read from where this process has not got
         them: after a resume, or in the place of a process that has died.
+    kept : mapping of int to (str, Kept)
+        States to begin with, and the names under which they were saved.
     """
 
     def __init__(
@@ -46,17 +60,23 @@ class Images:
         examples: Mapping[int, Example],
         linear_solver: str | None = None,
         folder: Path | None = None,
+        kept: Mapping[int, tuple[str, Kept]] | None = None,
     ) -> None:
         self.model, self.examples = model, examples
         self.linear_solver, self.folder = linear_solver, folder
-        self._kept: dict[int, tuple[str, Kept]] = {}
+        self._kept: dict[int, tuple[str, Kept]] = dict(kept or {})
         self._implicits: dict[int, ImplicitFunction] = {}
         self._pixels = 0
 
-    def visit(
-        self, visit: Visit, examples: Sequence[int], places: Mapping[int, str], save: str
-    ) -> tuple[list[Answer], float]:
-        """Visit images one by one; return their answers, and the seconds that writing took.
+    def answer(
+        self,
+        visit: Visit,
+        examples: Sequence[int],
+        places: Mapping[int, str],
+        save: str,
+        back: bool = False,
+    ) -> Seated:
+        """Visit images one by one.
 
         Parameters
         ----------
@@ -64,6 +84,8 @@ class Images:
             The name under which each image's state was saved last; none for a first visit.
         save : str
             The name under which the new states are saved.
+        back : bool
+            Return the states too.
 
         Raises
         ------
@@ -83,7 +105,9 @@ class Images:
             write_kept(self.folder / f"{save}.npz", new)
         if save:
             self._kept.update({i: (save, kept) for i, kept in new.items()})
-        return answers, time.perf_counter() - started
+        writing = time.perf_counter() - started
+        kept = {i: one.bare() for i, one in new.items()} if back and save else {}
+        return Seated(answers, writing, kept)
 
     def _fetch(
         self, examples: Sequence[int], places: Mapping[int, str]

@@ -11,12 +11,12 @@ import numpy as np
 
 from ...linear.operator import Array
 from ...outer import Work
-from .executors import Answers, Executor
 from .images import summed
 from .plan import Training
 from .regularizers import regularize
 from .steps import Step
 from .store import Point, Store
+from .visitors import Answers, Visitors
 from .visits import Visit
 
 Callback = Callable[[Step], Any]
@@ -63,11 +63,11 @@ class Run:
     def __init__(
         self,
         plan: Training,
-        executor: Executor,
+        visitors: Visitors,
         store: Store | None,
         callback: Callback | None,
     ) -> None:
-        self.plan, self.executor, self.store, self.callback = plan, executor, store, callback
+        self.plan, self.visitors, self.store, self.callback = plan, visitors, store, callback
         first = plan.first if plan.limits is None else np.clip(
             plan.first, plan.limits.lb, plan.limits.ub)  # fmt: skip
         self.best = Best(first)
@@ -91,7 +91,7 @@ class Run:
         started = time.perf_counter()
         rtol = self.plan.stages[0].accuracy.first
         theta = self.best.theta
-        told = self.executor.visit(Visit(theta, rtol, gradient=False),
+        told = self.visitors.visit(Visit(theta, rtol, gradient=False),
                                    [*self.learned_from, *self.held_out], "000000")  # fmt: skip
         self.psnr_start = np.array([answer.psnr for answer in told.answers])
         own = told.answers[: len(self.learned_from)]
@@ -116,7 +116,7 @@ class Run:
     ) -> Evaluated:
         """Return the objective over some images at θ and its gradient, to rtol."""
         started = time.perf_counter()
-        told = self.executor.visit(Visit(theta, rtol, error=error), examples, self._name())
+        told = self.visitors.visit(Visit(theta, rtol, error=error), examples, self._name())
         pixels = self.plan.pixels(examples)
         value, gradient = 0.0, np.zeros_like(theta)
         for answer in told.answers:  # one after the other: a sum in another order has other bits
@@ -187,7 +187,7 @@ class Run:
     def validated(self, theta: Array, mark: str = "v") -> tuple[float, Answers]:
         """Return the mean PSNR over the images held out, and how it was found."""
         rtol = self.plan.stages[-1].accuracy.final
-        told = self.executor.visit(
+        told = self.visitors.visit(
             Visit(theta, rtol, gradient=False), list(self.held_out), f"{self._name()}-{mark}"
         )
         return float(np.mean([answer.psnr for answer in told.answers])), told
@@ -212,7 +212,7 @@ class Run:
         self.best = Best(point.arrays["best"], facts["score"], facts["best_step"])
         self.stale, self.psnr_start = facts["stale"], point.arrays["psnr_start"]
         self.history, self.resumed = history, len(history)
-        self.executor.places.update(point.places)
+        self.visitors.places.update(point.places)
 
     def _judged_by_objective(self, evaluated: Evaluated, theta: Array, full: bool) -> bool:
         score = -evaluated.value if full else -np.inf  # over a few images it tells nothing
@@ -238,7 +238,7 @@ class Run:
         if self.store is not None:
             held = {**arrays, "best": self.best.theta, "psnr_start": self.psnr_start}
             self.store.write(
-                Point(step, held, facts | {"run": own}, dict(self.executor.places), replayed)
+                Point(step, held, facts | {"run": own}, dict(self.visitors.places), replayed)
             )
         self.history.append(step)
         if self.callback is not None:

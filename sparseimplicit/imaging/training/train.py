@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ...errors import ConfigError
+from ...executors import Executor, executor_named
 from ...linear.operator import Array
 from ...outer import Work
 from ..data import psnr
 from .examples import Example
-from .executors import Executor, Serial
 from .fullbatch import FullBatchStage
 from .minibatch import run_minibatch
 from .plan import Training
-from .processes import Processes
 from .run import Callback, Run
 from .stages import Minibatch
 from .steps import Step
 from .store import Point, Store
+from .visitors import Visitors
 from .visits import Visit
 
 SHOWN: Final = 5  # denoised images that are kept, to be looked at
@@ -85,7 +83,7 @@ class Trained:
 def train(
     plan: Training,
     *,
-    executor: str | Callable[..., Executor] = "serial",
+    executor: str | Executor = "serial",
     jobs: int | None = None,
     checkpoint: str | Path | None = None,
     callback: Callback | None = None,
@@ -95,7 +93,7 @@ def train(
     Parameters
     ----------
     plan : Training
-    executor : {"serial", "processes"}, or a class like `Serial`
+    executor : {"serial", "processes"}, or an Executor such as `cluster.Dask`
         Where images are visited: one after the other in this process, each with all of its
         threads; or in several, which pays for many small images. The result has the same bits.
     jobs : int, optional
@@ -123,9 +121,12 @@ def train(
     Memory: three numbers a pixel of all images, beside one problem at a time a process.
     """
     store = None if checkpoint is None else Store(checkpoint, plan.identity())
-    visitors: Executor | None = None
+    visitors: Visitors | None = None
     try:
-        visitors = _executor(plan, executor, jobs, None if store is None else store.states)
+        visitors = Visitors(
+            executor_named(executor, jobs), plan.model, dict(enumerate(plan.all)),
+            plan.linear_solver, None if store is None else store.states,
+        )  # fmt: skip
         run = Run(plan, visitors, store, callback)
         messages, converged = _stages(run, [] if store is None else store.resume())
         scores = _scores(run)
@@ -172,25 +173,12 @@ def _stages(run: Run, points: list[Point]) -> tuple[list[str], bool]:
     return messages, converged
 
 
-def _executor(
-    plan: Training, executor: str | Callable[..., Executor], jobs: int | None, folder: Path | None
-) -> Executor:
-    examples = dict(enumerate(plan.all))
-    if callable(executor):
-        return executor(plan.model, examples, plan.linear_solver, folder)
-    if executor == "processes":
-        return Processes(plan.model, examples, plan.linear_solver, folder, jobs=jobs)
-    if executor == "serial":
-        return Serial(plan.model, examples, plan.linear_solver, folder)
-    raise ConfigError(f"there is no executor '{executor}'.", fix="take 'serial' or 'processes'.")
-
-
 def _scores(run: Run) -> tuple[Score, ...]:
     """Look at every image at the best θ, to the last accuracy."""
     rtol, count = run.plan.stages[-1].accuracy.final, len(run.plan.all)
     shown = list(range(min(SHOWN, count)))
-    told = run.executor.visit(Visit(run.best.theta, rtol, gradient=False, image=True), shown, "")
-    rest = run.executor.visit(
+    told = run.visitors.visit(Visit(run.best.theta, rtol, gradient=False, image=True), shown, "")
+    rest = run.visitors.visit(
         Visit(run.best.theta, rtol, gradient=False), list(range(len(shown), count)), ""
     )
     return tuple(

@@ -1,8 +1,7 @@
-"""Who visits the images: this process, or several.
+"""The images of a run, wherever an executor has seated them.
 
-An executor has the seat between the upper level and its images. What has been computed of an image
-stays where it was computed; answers come back in the order of the images, so that their sum has
-the same bits whoever made them.
+What has been computed of an image stays where it was computed; answers come back in the order of
+the images, so that their sum has the same bits whoever made them.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
+from ...executors import Executor
 from ..models import Model
 from .examples import Example
-from .images import Images
-from .visits import Answer, Visit
+from .images import Images, Seated
+from .visits import Answer, Kept, Visit
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,52 +32,71 @@ class Answers:
     notes: tuple[str, ...] = ()
 
 
-class Executor(Protocol):
+class Visitors:
     """Visits images, which keep their states.
+
+    Parameters
+    ----------
+    executor : Executor
+    model, examples, linear_solver, folder
+        As for `Images`. Without a folder, states that other processes keep come back with the
+        answers too, for the case that one is lost.
 
     Attributes
     ----------
     places : dict of int to str
         The name under which each image's state was saved last. A checkpoint is taken up by
         setting it before the first visit.
-    jobs : int
-        How many images are visited at a time.
     """
-
-    places: dict[int, str]
-    jobs: int
-
-    def visit(self, visit: Visit, examples: Sequence[int], save: str) -> Answers:
-        """Visit images, and save their states under names that begin with ``save``; "" does not."""
-
-    def close(self) -> None:
-        """End what was begun."""
-
-
-class Serial:
-    """All images in this process; each may use all of its threads."""
-
-    jobs = 1
 
     def __init__(
         self,
+        executor: Executor,
         model: Model,
         examples: Mapping[int, Example],
         linear_solver: str | None = None,
         folder: Path | None = None,
     ) -> None:
         self.places: dict[int, str] = {}
-        self._images = Images(model, examples, linear_solver, folder)
+        self._given = (model, dict(examples), linear_solver, folder)
+        self._backup: dict[int, tuple[str, Kept]] = {}
+        self.crew = executor.open(Images, self._seat, len(examples))
 
     def visit(self, visit: Visit, examples: Sequence[int], save: str) -> Answers:
-        """Visit images one after the other."""
+        """Visit images, and save their states under names that begin with ``save``; "" does not."""
         started = time.perf_counter()
-        name = f"{save}-0" if save else ""
-        answers, writing = self._images.visit(visit, examples, self.places, name)
-        if save:
-            self.places.update(dict.fromkeys(examples, name))
-        busy = sum(sum(answer.seconds.values()) for answer in answers) + writing
-        return Answers(answers, max(time.perf_counter() - started - busy, 0.0), writing)
+        shares: dict[int, list[int]] = {}
+        for i in examples:
+            shares.setdefault(self.crew.owner(i), []).append(i)
+        back = self.crew.apart and self._given[-1] is None
+        names = {k: f"{save}-{k}" if save else "" for k in shares}
+        known = {
+            k: {i: self.places[i] for i in own if i in self.places} for k, own in shares.items()
+        }
+        replies = self.crew.ask(
+            {k: (visit, share, known[k], names[k], back) for k, share in shares.items()}
+        )
+        answers: dict[int, Answer] = {}
+        busy = writing = 0.0
+        for k, share in shares.items():
+            seated: Seated = replies.values[k]
+            answers.update({answer.example: answer for answer in seated.answers})
+            writing += seated.writing
+            busy += sum(sum(answer.seconds.values()) for answer in seated.answers)
+            if save:
+                self.places.update(dict.fromkeys(share, names[k]))
+                self._backup.update({i: (names[k], kept) for i, kept in seated.kept.items()})
+        waiting = replies.waiting
+        if not self.crew.apart:
+            waiting = max(time.perf_counter() - started - busy - writing, 0.0)
+        return Answers([answers[i] for i in examples], waiting, writing, replies.notes)
 
     def close(self) -> None:
-        """Do nothing: there is nothing but memory."""
+        """End what was begun."""
+        self.crew.close()
+
+    def _seat(self, seat: int, seats: int) -> tuple[Any, ...]:
+        model, examples, linear_solver, folder = self._given
+        own = {i: example for i, example in examples.items() if i % seats == seat}
+        kept = {i: self._backup[i] for i in own if i in self._backup}
+        return (model, own, linear_solver, folder, kept)

@@ -70,6 +70,10 @@ class Kept:
     start: Start
     adjoint: Array | None
 
+    def bare(self) -> Kept:
+        """Return it without the analysis, which belongs to its process."""
+        return Kept(Start(self.start.y, self.start.solver), self.adjoint)
+
 
 def write_kept(path: Path, kept: Mapping[int, Kept]) -> None:
     """Write the states and adjoints of some images as one file, whole or not at all."""
