@@ -85,7 +85,7 @@ class Evaluation(Report):
 
     x_mean: mean of the parameter. gradient_norm: √(gᵀ M⁻¹ g) in the inner product. work: over all
     lower-level problems; None where the evaluation was taken from a checkpoint. step: what led
-    here, by a trust-region method.
+    here, by a trust-region method. notes: what did not go as usual, such as a process lost.
     """
 
     evaluation: int
@@ -94,3 +94,4 @@ class Evaluation(Report):
     gradient_norm: float
     work: Work | None
     step: TrustStep | None = None
+    notes: tuple[str, ...] = ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..conditions import parameter_vector
 from ..errors import ConfigError, ShapeError
+from ..executors import Executor, Serial, executor_named
 from ..hypergradient import Loss
 from ..implicit import ImplicitFunction, SolvedState
 from ..linear.operator import Array
@@ -16,6 +18,7 @@ from .bounds import Limits, clipped, limits_of
 from .descent import Stopped
 from .history import Evaluation, Work
 from .inner import InnerProduct, MatrixProduct, inner_product
+from .lower import Lower
 from .newton_cg import newton_cg
 from .quasi_newton import quasi_newton
 from .run import Run
@@ -70,6 +73,8 @@ def minimize(
     memory: int | None = None,
     radius: float | None = None,
     gauss_newton: int = 0,
+    executor: str | Executor = "serial",
+    jobs: int | None = None,
     checkpoint: str | Path | None = None,
     callback: Callable[[Evaluation], Any] | None = None,
 ) -> MinimizeResult:
@@ -106,6 +111,12 @@ def minimize(
         A small one keeps a first step from states that cannot be solved for.
     gauss_newton : int
         So many of Newton's first steps are with the Gauss–Newton Hessian.
+    executor : {"serial", "processes"}, or an Executor such as `cluster.Dask`
+        Where the lower-level problems are solved, for L-BFGS-B: here, or in several processes that
+        keep what they computed. The bits of the result are the same, given a linear solver by name
+        and ``reuse=False`` of each `ImplicitFunction`.
+    jobs : int, optional
+        Processes; a process a core if left out.
     checkpoint : path, optional
         A folder. Every evaluation is written to it; if it holds evaluations of this run already,
         they are taken from it and the run goes on from there, with the same result to the bit.
@@ -141,6 +152,12 @@ def minimize(
     1999.
     """
     _check_method(method, memory, radius, gauss_newton)
+    where = executor_named(executor, jobs)
+    if method == "newton-cg" and not isinstance(where, Serial):
+        raise ConfigError(
+            "method 'newton-cg' holds states with their factors, in this process.",
+            where="minimize", fix="leave `executor` out, or use 'L-BFGS-B'.",
+        )  # fmt: skip
     several = not isinstance(implicit, ImplicitFunction)
     implicits: list[ImplicitFunction] = list(implicit) if several else [implicit]  # type: ignore[arg-type,list-item]
     losses: list[Loss] = list(loss) if several else [loss]  # type: ignore[arg-type,list-item]
@@ -153,29 +170,32 @@ def minimize(
         )
     x = parameter_vector(x0, "x0")
     limits = limits_of(bounds, x)
-    run = Run(losses, implicits, guesses, gradient_rtol, checkpoint, callback)
-    metric = Metric(_inner(run, method, gauss_newton, inner, x.size, limits), limits)
-    run.inner, x = metric.inner, clipped(x, limits)
-    options: dict[str, Any] = {"stop_rtol": stop_rtol, "max_iterations": max_iterations}
-    solved: Sequence[SolvedState]
-    if method == "newton-cg":
-        trust = TrustRun(run)
-        try:
-            descent, point = newton_cg(
-                trust, x, metric, radius=radius, gauss_newton=gauss_newton,
-                noise=gradient_rtol, **options,
-            )  # fmt: skip
-            run.settle(point)
-        except Stopped as stop:
-            descent = stop.descent(len(run.history) - 1)
-        solved = trust.solved(run.best)
-    else:
-        descent = quasi_newton(run, x, metric, euclidean=inner is None, memory=memory, **options)
-        solved = run.solve(run.best.x)
-    return MinimizeResult(
-        run.best.x, run.best.value, tuple(solved) if several else solved[0], tuple(run.history),
-        tuple(run.work), descent.converged, descent.message, metric.size(run.best, 1.0),
-    )  # fmt: skip
+    lower = [Lower(*one) for one in zip(losses, implicits, guesses, strict=True)]
+    with closing(Run(lower, gradient_rtol, checkpoint, callback, where)) as run:
+        metric = Metric(_inner(run, method, gauss_newton, inner, x.size, limits), limits)
+        run.inner, x = metric.inner, clipped(x, limits)
+        options: dict[str, Any] = {"stop_rtol": stop_rtol, "max_iterations": max_iterations}
+        solved: Sequence[SolvedState]
+        if method == "newton-cg":
+            trust = TrustRun(run)
+            try:
+                descent, point = newton_cg(
+                    trust, x, metric, radius=radius, gauss_newton=gauss_newton,
+                    noise=gradient_rtol, **options,
+                )  # fmt: skip
+                run.settle(point)
+            except Stopped as stop:
+                descent = stop.descent(len(run.history) - 1)
+            solved = trust.solved(run.best)
+        else:
+            descent = quasi_newton(
+                run, x, metric, euclidean=inner is None, memory=memory, **options
+            )
+            solved = run.solve(run.best.x)
+        return MinimizeResult(
+            run.best.x, run.best.value, tuple(solved) if several else solved[0], tuple(run.history),
+            tuple(run.work), descent.converged, descent.message, metric.size(run.best, 1.0),
+        )  # fmt: skip
 
 
 def _check_method(method: str, memory: int | None, radius: float | None, gauss_newton: int) -> None:

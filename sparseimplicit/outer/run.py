@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..hypergradient import Hypergradient, Loss, hypergradient
-from ..implicit import ImplicitFunction, SolvedState, Start
+from ..executors import Crew, Executor
+from ..hypergradient import Hypergradient, Loss
+from ..implicit import SolvedState, Start
 from ..linear.operator import Array
 from .checkpoint import Checkpoint, Record, StepRecord
 from .descent import Stopped
 from .history import Evaluation, TrustStep, Work
 from .inner import InnerProduct
+from .lower import Lower, Part, Seated
 from .point import Point
 
 Kept = tuple[SolvedState, Hypergradient]
@@ -31,6 +32,7 @@ class Taken:
     left: tuple[Start, ...]
     work: Work | None = None
     kept: tuple[Kept, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Run:
@@ -48,21 +50,30 @@ class Run:
 
     def __init__(
         self,
-        losses: list[Loss],
-        implicits: list[ImplicitFunction],
-        guesses: list[Any],
+        lower: list[Lower],
         rtol: float,
         checkpoint: str | Path | None,
         callback: Callable[[Evaluation], Any] | None,
+        executor: Executor,
     ) -> None:
-        self.losses, self.implicits, self.guesses, self.rtol = losses, implicits, guesses, rtol
-        self.callback = callback
+        self.lower, self.rtol, self.callback = lower, rtol, callback
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
         self.replay = [] if self.checkpoint is None else self.checkpoint.load()
-        self.starts: tuple[Start | None, ...] = (None,) * len(implicits)
+        self.starts: tuple[Start | None, ...] = (None,) * len(lower)
         self.history: list[Evaluation] = []
-        self.work = [Work()] * len(implicits)
+        self.work = [Work()] * len(lower)
         self.inner: InnerProduct
+        self._there: list[Start | None] = [None] * len(lower)  # what other processes start from
+        self._crew: Crew = executor.open(Seated, self._seat, len(lower))
+
+    @property
+    def losses(self) -> list[Loss]:
+        """One for each lower-level problem."""
+        return [lower.loss for lower in self.lower]
+
+    def close(self) -> None:
+        """End other processes."""
+        self._crew.close()
 
     def evaluate(self, x: Array) -> Point:
         """Return loss and gradient at x; the next evaluation starts from these states."""
@@ -84,8 +95,7 @@ class Run:
 
     def state(self, i: int, x: Array, start: Start | None) -> SolvedState:
         """Return the state of problem i at x."""
-        guess = self.guesses[i] if start is None else None
-        return self.implicits[i].solve(x, guess, start=start, rtol=self.rtol)
+        return self.lower[i].state(x, start, self.rtol)
 
     def recorded(self) -> Record | None:
         """Return the next evaluation, where the checkpoint has it."""
@@ -109,32 +119,60 @@ class Run:
         if record is not None:
             return self._replayed(record, x)
         given = tuple(start for start in self.starts if start is not None)
-        value, gradient = 0.0, np.zeros_like(x)
-        left: list[Start] = []
-        parts: list[Work] = []
+        products = 0 if step is None else step.products
         kept: list[Kept] = []
-        # One after the other, and unless kept each state is dropped before the next: only one
-        # factor is alive.
-        for i, loss in enumerate(self.losses):
-            started = time.perf_counter()
-            solved = self.state(i, x, self.starts[i])
-            h = hypergradient(loss, solved, rtol=self.rtol)
-            left.append(solved.handover())
-            if keep:
-                kept.append((solved, h))
-            del solved
-            value += h.value
-            gradient += h.gradient
-            products = 0 if step is None else step.products
-            parts.append(Work.of(h, time.perf_counter() - started, products))
+        notes: tuple[str, ...] = ()
+        if self._crew.apart:
+            parts, notes = self._afar(x, products)
+        else:
+            parts = self._here(x, products, kept if keep else None)
+        value, gradient = 0.0, np.zeros_like(x)
+        for part in parts:  # one after the other: a sum in another order has other bits
+            value += part.value
+            gradient += part.gradient
+        left = tuple(part.left for part in parts)
         if self.checkpoint is not None:
-            starts = given if keep else tuple(left)
+            starts = given if keep else left
             self.checkpoint.append(
                 len(self.history), Record(x, value, gradient, starts, step), since=since
             )
-        self.work = [Work.total(pair) for pair in zip(self.work, parts, strict=True)]
+        work = [part.work for part in parts]
+        self.work = [Work.total(pair) for pair in zip(self.work, work, strict=True)]
         point = Point(x, value, gradient, self.inner.riesz(gradient))
-        return Taken(point, tuple(left), Work.total(parts), tuple(kept) if keep else None)
+        return Taken(point, left, Work.total(work), tuple(kept) if keep else None, notes)
+
+    def _here(self, x: Array, products: int, kept: list[Kept] | None) -> list[Part]:
+        """Evaluate one after the other; each state is dropped before the next, unless kept."""
+        parts = []
+        for lower, start in zip(self.lower, self.starts, strict=True):
+            part, solved, h = lower.evaluate(x, start, self.rtol, products)
+            parts.append(part)
+            if kept is not None:
+                kept.append((solved, h))
+            del solved, h  # only one factor is alive
+        return parts
+
+    def _afar(self, x: Array, products: int) -> tuple[list[Part], tuple[str, ...]]:
+        """Have other processes evaluate; states go there only where they are not there already."""
+        shares: dict[int, list[int]] = {}
+        for i in range(len(self.lower)):
+            shares.setdefault(self._crew.owner(i), []).append(i)
+        new = {i: s for i, s in enumerate(self.starts) if s is not None and s is not self._there[i]}
+        replies = self._crew.ask({
+            k: (x, self.rtol, products, own, {i: _bare(new[i]) for i in own if i in new})
+            for k, own in shares.items()
+        })  # fmt: skip
+        found: dict[int, Part] = {}
+        for own in replies.values.values():
+            found.update(own)
+        parts = [found[i] for i in range(len(self.lower))]
+        self._there = [part.left for part in parts]
+        return parts, replies.notes
+
+    def _seat(self, seat: int, seats: int) -> tuple[Any, ...]:
+        own = range(seat, len(self.lower), seats)
+        starts = {i: _bare(start) for i in own if (start := self.starts[i]) is not None}
+        return {i: self.lower[i] for i in own}, starts
 
     def tell(self, taken: Taken, step: TrustStep | None = None) -> None:
         """Add an evaluation to the history and tell the callback, which may ask to stop."""
@@ -144,6 +182,7 @@ class Run:
         evaluation = Evaluation(
             evaluation=len(self.history), x_mean=float(point.x.mean()), value=point.value,
             gradient_norm=point.size, work=taken.work, step=step,
+            notes=taken.notes,
         )  # fmt: skip
         self.history.append(evaluation)
         if self.callback is not None:
@@ -167,3 +206,8 @@ class Run:
             where="minimize",
             fix="give the settings of that run, or another folder.",
         )
+
+
+def _bare(start: Start) -> Start:
+    """Return it without the analysis, which belongs to its process."""
+    return Start(start.y, start.solver)
