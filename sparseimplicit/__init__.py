@@ -9,7 +9,7 @@ it. Its exact gradient is
 from .thread_limits import threads  # before numba is loaded
 
 # isort: split
-from . import errors, linear, verify
+from . import cluster, errors, executors, linear, verify
 from .adjoint import jvp, vjp
 from .bridges import from_jax
 from .derivatives import (
@@ -70,8 +70,10 @@ __all__ = [
     "TwiceDifferentiable",
     "Work",
     "available_solvers",
+    "cluster",
     "differences_of_second_order",
     "errors",
+    "executors",
     "from_gradient",
     "from_jax",
     "from_residual",
