@@ -67,6 +67,10 @@ class Assembly:
         self.lifted = {t: Lifted(term) for t, term in enumerate(self.terms) if term.lifted}
         self._made: dict[Hashable, Any] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as terms alone: what is made of them holds addresses, of this process."""
+        return type(self), (self.terms, self.n_y, self.n_x, self.fixed)
+
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what is made once for this problem."""
         if key not in self._made:

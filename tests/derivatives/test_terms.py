@@ -1,9 +1,11 @@
 """Problems of local terms: grids against lists, threads, borders, lifts, errors, the cache."""
 
 import os
+import pickle
 import subprocess
 import sys
 
+import cloudpickle
 import numba
 import numpy as np
 import pytest
@@ -453,3 +455,23 @@ def test_a_residual_with_a_map_and_shared_parameters_is_assembled_sparsely():
 def test_a_structure_told_by_its_name_is_refused(make):
     with pytest.raises(StructureError, match="'symmetric'"):
         make("symmetric")
+
+
+def test_an_energy_in_another_process_makes_its_kernels_anew():
+    from sparseimplicit.imaging import total_variation
+
+    image = np.random.default_rng(3).random((9, 12))
+    energy = total_variation(image)
+    here = energy.gradient(np.array([0.3]), image.ravel() ** 2)  # tables of addresses are made
+    code = (
+        "import sys, pickle\nenergy, x, y = pickle.loads(sys.stdin.buffer.read())\n"
+        "sys.stdout.buffer.write(pickle.dumps((energy.gradient(x, y), energy.hessian(x, y))))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True,
+        input=cloudpickle.dumps((energy, np.array([0.3]), image.ravel() ** 2)),
+    )  # fmt: skip
+    gradient, hessian = pickle.loads(run.stdout)  # noqa: S301 - written just now
+    np.testing.assert_array_equal(gradient, here)
+    there = energy.hessian(np.array([0.3]), image.ravel() ** 2)
+    assert abs(hessian - there).max() == 0
