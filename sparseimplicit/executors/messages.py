@@ -6,12 +6,13 @@ import pickle
 import traceback
 from typing import Any
 
-from .._optional import available, require
+import cloudpickle
+
 from ..errors import ConfigError, SparseImplicitError
 
 
 def packed(value: Any) -> bytes:
-    """Return a value as bytes: by cloudpickle, which knows lambdas too, where it is installed.
+    """Return a value as bytes; lambdas, and what a script defines, by their code.
 
     Raises
     ------
@@ -19,17 +20,12 @@ def packed(value: Any) -> bytes:
         If it cannot be sent.
     """
     try:
-        if available("cloudpickle"):
-            purpose = "functions in other processes"
-            cloudpickle = require("cloudpickle", extra="dask", purpose=purpose)
-            return bytes(cloudpickle.dumps(value))
-        return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        return bytes(cloudpickle.dumps(value))
     except (pickle.PicklingError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"a problem cannot be sent to another process: {error}",
             where="executor",
-            fix="define its functions at the top of a module that can be imported"
-            + ("." if available("cloudpickle") else "; or pip install 'sparseimplicit[dask]'."),
+            fix="let its functions refer to arrays and plain values only: no locks, no open files.",
         ) from error
 
 

@@ -40,8 +40,7 @@ class Processes(Executor):
     -----
     A process that dies is replaced. Its successor gets the states of the last step and does the
     work again: the bits of the result are the same, and ``notes`` say so. The first question waits
-    for Python and its libraries to be loaded, about two seconds. Functions go to other processes by
-    name; lambdas and what a script defines need cloudpickle, of the extra ``dask``.
+    for Python and its libraries to be loaded, about two seconds.
     """
 
     def __init__(self, jobs: int | None = None, *, progress: Progress | None = None) -> None:
