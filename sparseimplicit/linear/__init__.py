@@ -26,6 +26,7 @@ from .solvers import (
     Dense,
     Multigrid,
     Pardiso,
+    Petsc,
     SuperLU,
 )
 from .stencil import StencilOperator
@@ -54,6 +55,7 @@ __all__ = [
     "Needs",
     "Operator",
     "Pardiso",
+    "Petsc",
     "Preconditioner",
     "PreparationReport",
     "PreparedMethod",

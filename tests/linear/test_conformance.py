@@ -7,7 +7,7 @@ import sparseimplicit as si
 from sparseimplicit._optional import available
 from sparseimplicit.linear import Attempt, Needs, PreparedMethod, Solver, Structure, solver_named
 
-MODULES = {"cholmod": "sksparse", "pardiso": "pypardiso"}
+MODULES = {"cholmod": "sksparse", "pardiso": "pypardiso", "petsc": "petsc4py"}
 
 
 @pytest.mark.parametrize("name", si.available_solvers())

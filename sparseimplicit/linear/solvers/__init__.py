@@ -9,6 +9,7 @@ from .gmres import GMRES
 from .minres import MINRES
 from .multigrid import Multigrid
 from .pardiso import Pardiso
+from .petsc import Petsc
 from .superlu import SuperLU
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "Dense",
     "Multigrid",
     "Pardiso",
+    "Petsc",
     "SuperLU",
 ]
