@@ -17,6 +17,7 @@ from .evaluate import evaluate
 from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
+from .ranks import first
 from .warmup import warmup
 
 app = typer.Typer(
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         app(args=list(arguments), prog_name="sparseimplicit")
     except SparseImplicitError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        if first():  # of several ranks, which all come here
+            typer.echo(f"{type(error).__name__}: {error}", err=True)
         return exit_code(type(error))
     except SystemExit as stop:  # how typer ends: after a command, --help, or wrong usage (2)
         return stop.code if isinstance(stop.code, int) else OK

@@ -22,6 +22,7 @@ from .files import (
     write_json,
 )
 from .options import RTol, StructureName
+from .ranks import all_or_none, first, size, solver_on_ranks
 
 
 def gradient(
@@ -53,6 +54,9 @@ def gradient(
     sparseimplicit gradient --hessian A.mtx --cross-hessian B.mtx --cotangent v.npy --out x.npy
     --solver superlu --rtol 1e-12
 
+    mpiexec -n 4 sparseimplicit gradient --hessian H.npz … takes PETSc on 4 ranks (--solver petsc,
+    petsc+gamg, petsc+mumps); the first rank writes.
+
     Exit codes: 0 written, 2 bad input, 10 not converged, 11 singular or not positive definite.
     Nothing is written unless the true residual met rtol.
     """
@@ -61,17 +65,21 @@ def gradient(
         raise ConfigError(f"--out {out}: the result is written as .npy.", fix="end it in .npy.")
     check_rtol(rtol, "--rtol")
     declared = declared_structure(structure)
-    check_writable(out.parent)
-    operator = Operator(read_matrix(hessian), declared)
-    parameter_jacobian = checked_parameter_jacobian(
-        read_matrix(cross_hessian), operator.n, None, f"--cross-hessian {cross_hessian}"
-    )
-    y_bar = read_array(cotangent)
-    columns = checked_columns(y_bar, operator.n, f"--cotangent {cotangent}", "gradient")
+    solver = solver_on_ranks(solver)
+    with all_or_none("gradient"):
+        check_writable(out.parent)
+        operator = Operator(read_matrix(hessian), declared)
+        parameter_jacobian = checked_parameter_jacobian(
+            read_matrix(cross_hessian), operator.n, None, f"--cross-hessian {cross_hessian}"
+        )
+        y_bar = read_array(cotangent)
+        columns = checked_columns(y_bar, operator.n, f"--cotangent {cotangent}", "gradient")
     ladder = Ladder(operator, solver, solves=columns.shape[1], rtol=rtol, on_singular=on_singular)
     solution, system = ladder.solve(y_bar, transpose=True)
     x_bar = contract(parameter_jacobian, solution.value)
-    write_array(out, x_bar)
+    with all_or_none("gradient"):
+        if first():
+            write_array(out, x_bar)
     record = {
         "hessian": str(hessian),
         "cross_hessian": str(cross_hessian),
@@ -80,11 +88,16 @@ def gradient(
         "n_y": operator.n,
         "n_x": parameter_jacobian.shape[1],
         "columns": columns.shape[1],
+        "ranks": size(),
         "preparation": None if system is None else system.report.to_dict(),
         "solve": solution.report.to_dict(),
         "seconds": time.perf_counter() - started,
     }
-    write_json(out.with_suffix(".json"), record)
+    with all_or_none("gradient"):
+        if first():
+            write_json(out.with_suffix(".json"), record)
+    if not first():
+        return
     report = solution.report
     typer.echo(
         f"{out}: {x_bar.size} numbers by '{report.solver}', true residual {report.residual:.1e} "
