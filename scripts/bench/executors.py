@@ -1,11 +1,11 @@
 """Executors: what they cost for cheap problems, and what they gain for dear ones.
 
-    python scripts/bench/executors.py [--small]
+    python scripts/bench/executors.py [--small] [--points 5] [--only Dask]
 
 200 cheap lower-level problems of some milliseconds each: an evaluation of loss and gradient by each
 executor with one worker against a plain loop. Four problems of 0.2 s and more: two workers against
-one. One thread each throughout; medians, warm. Prints a table, and whether the limits are kept:
-10 % of overhead, 1.5 times as fast.
+one. One thread each throughout; what is compared takes turns, point by point, the first of which
+does not count. Prints a table, and whether the limits are kept: 10 % of overhead, 1.5 times as fast.
 """
 
 import argparse
@@ -16,6 +16,10 @@ from scipy import sparse
 
 import sparseimplicit as si
 from sparseimplicit._optional import available
+from sparseimplicit.outer.lower import Lower
+from sparseimplicit.outer.run import Run
+
+RTOL = 1e-6
 
 
 def problem(side, seed):
@@ -36,82 +40,75 @@ def problem(side, seed):
     return (lambda x, y: (0.5 * y @ y, None, y)), implicit, data
 
 
-def plain(problems, points, rtol=1e-6):
-    """The loop that anybody would write; returns seconds of each evaluation."""
-    starts, seconds = [None] * len(problems), []
-    for x in points:
-        began = time.perf_counter()
+class Plain:
+    """The loop that anybody would write."""
+
+    def __init__(self, problems):
+        self.problems, self.starts = problems, [None] * len(problems)
+
+    def evaluate(self, x):
         gradient = np.zeros(1)
-        for i, (loss, implicit, data) in enumerate(problems):
-            first = data if starts[i] is None else None
-            solved = implicit.solve([x], first, start=starts[i], rtol=rtol)
-            gradient += si.hypergradient(loss, solved, rtol=rtol).gradient
-            starts[i] = solved.handover()
+        for i, (loss, implicit, data) in enumerate(self.problems):
+            start = self.starts[i]
+            solved = implicit.solve(x, data if start is None else None, start=start, rtol=RTOL)
+            gradient += si.hypergradient(loss, solved, rtol=RTOL).gradient
+            self.starts[i] = solved.handover()
             del solved
-        seconds.append(time.perf_counter() - began)
-    return seconds
+
+    def close(self):
+        pass
 
 
-def by(executor, problems, points, rtol=1e-6):
-    """The same evaluations by an executor."""
-    from sparseimplicit.outer.lower import Lower
-    from sparseimplicit.outer.run import Run
-
-    lower = [Lower(*one) for one in problems]
-    run = Run(lower, rtol, None, None, executor)
+def by(executor, problems):
+    """The same evaluations, by an executor."""
+    run = Run([Lower(*one) for one in problems], RTOL, None, None, executor)
     run.inner = si.inner_product(None, 1)
-    seconds = []
-    try:
-        for x in points:
+    return run
+
+
+def in_turns(runs, points):
+    """Return the seconds of each, at all points but the first, added up."""
+    seconds = np.zeros((len(points), len(runs)))
+    for j, x in enumerate(points):
+        for k, run in enumerate(runs):
             began = time.perf_counter()
-            run.evaluate(np.array([float(x)]))
-            seconds.append(time.perf_counter() - began)
-    finally:
+            run.evaluate(np.array([x]))
+            seconds[j, k] = time.perf_counter() - began
+    for run in runs:
         run.close()
-    return seconds
-
-
-def warm(seconds):
-    return float(np.median(seconds[2:]))
+    return seconds[1:].sum(axis=0)
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--small", action="store_true", help="a test of the script itself")
-    small = arguments.parse_args().small
-    points = np.linspace(-1.0, -0.9, 4 if small else 7)
-    cheap = [problem(6, k) for k in range(10 if small else 200)]
-    dear = [problem(8 if small else 130, k) for k in range(4)]
+    arguments.add_argument("--points", type=int, default=5)
+    arguments.add_argument("--only", default="", help="one executor alone")
+    given = arguments.parse_args()
+    points = -1.0 + 0.02 * np.arange(given.points)
+    cheap = [problem(6, k) for k in range(10 if given.small else 200)]
+    dear = [problem(8 if given.small else 90, k) for k in range(4)]
     makers = {
         "serial": lambda jobs: si.executors.Serial(),
         "processes": lambda jobs: si.executors.Processes(jobs),
     }
     if available("distributed"):
-        makers["Dask"] = si.cluster.Dask
-    with si.threads(1):
-        loops = {"cheap": warm(plain(cheap, points)), "dear": warm(plain(dear, points))}
-    print(f"plain loop: {len(cheap)} cheap ones {loops['cheap']:.3f} s, "
-          f"{len(dear)} dear ones {loops['dear']:.3f} s")  # fmt: skip
-    print(
-        f"{'executor':<10} {'overhead, 1 worker':>19} {'1 worker':>9} {'2 workers':>10} {'gain':>6}"
-    )
+        makers["Dask"] = lambda jobs: si.cluster.Dask(jobs)
+    print(f"{'executor':<10} {'a cheap one':>12} {'overhead':>9} {'a dear one':>11} {'gain':>6}")
     kept = True
     for name, make in makers.items():
-        times = {}
-        for jobs in (1,) if name == "serial" else (1, 2):
-            executor = make(jobs)
-            try:
-                with si.threads(1):
-                    times[jobs] = warm(by(executor, dear, points))
-                    if jobs == 1:
-                        before = warm(plain(cheap, points))  # just now: the machine may be shared
-                        overhead = warm(by(executor, cheap, points)) / before - 1
-            finally:
-                if hasattr(executor, "close"):
-                    executor.close()
-        gain = times[1] / times[2] if 2 in times else float("nan")
-        print(f"{name:<10} {overhead:>18.1%} {times[1]:>9.3f} {times.get(2, np.nan):>10.3f} "
-              f"{gain:>6.2f}")  # fmt: skip
+        if given.only not in ("", name):
+            continue
+        one, two = make(1), make(2)
+        with si.threads(1):
+            plain, managed = in_turns([Plain(cheap), by(one, cheap)], points)
+            alone, shared = in_turns([by(one, dear), by(two, dear)], points)
+        for executor in (one, two):
+            if hasattr(executor, "close"):
+                executor.close()
+        calls, overhead, gain = given.points - 1, managed / plain - 1, alone / shared
+        print(f"{name:<10} {1e3 * plain / calls / len(cheap):>9.1f} ms {overhead:>9.1%} "
+              f"{alone / calls / len(dear):>9.2f} s {gain:>6.2f}", flush=True)  # fmt: skip
         kept &= overhead <= 0.10 and (name == "serial" or gain >= 1.5)
     print("limits kept" if kept else "limits NOT kept")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
-from ..errors import NonFinite, NotConverged, ShapeError
+from ..errors import NonFinite, NotConverged, NotPositiveDefinite, ShapeError
 from ..linear import Petsc, Structure
 from ..linear.checks import check_rtol
 from ..linear.operator import Array
@@ -63,6 +63,8 @@ class DistributedSystem:
         self.first, self.last = own_rows(n, self.comm)
         with together(self.comm, "distribute"):
             own = _checked(rows(self.first, self.last), self.last - self.first, n)
+            if structure is Structure.POSITIVE_DEFINITE:
+                _refuse_indefinite(own, self.first)
         held = Rows.of(n, own.indptr, own.indices, own.data, self.comm)
         if before is not None and not before.fits(held, structure, solver.settings):
             before = None
@@ -191,6 +193,17 @@ def _checked(rows: Any, count: int, n: int) -> sparse.csr_array:
     if not np.isfinite(own.data).all():
         raise NonFinite("the rows hold numbers that are not finite.", where="distribute")
     return own
+
+
+def _refuse_indefinite(own: sparse.csr_array, first: int) -> None:
+    diagonal = own.diagonal(first)
+    if not (diagonal > 0).all():
+        at = int(np.argmin(diagonal > 0))
+        raise NotPositiveDefinite(
+            f"the matrix is not positive definite: its diagonal entry {first + at} is "
+            f"{diagonal[at]:.3g}.", unknown=first + at, where="distribute",
+            fix="declare Structure.SYMMETRIC, if it is only that.",
+        )  # fmt: skip
 
 
 def _vector(b: Any, count: int, where: str) -> Array:

@@ -39,7 +39,7 @@ REFUSALS = (SingularSystem, NotPositiveDefinite, NotConverged, StructureError)
 def solver(request):
     needs = si.linear.solver_named(request.param).extra if request.param != "auto" else None
     if needs is not None:
-        module = {"cholmod": "sksparse", "pardiso": "pypardiso"}[needs]
+        module = {"cholmod": "sksparse", "pardiso": "pypardiso", "petsc": "petsc4py"}[needs]
         pytest.importorskip(module, reason=f"{module} is not installed (extra '{needs}')")
     return request.param
 

@@ -234,9 +234,12 @@ def test_bad_input_is_refused():
         Petsc("ilu")
     with pytest.raises(ShapeError, match="returned"):
         si.cluster.distribute(lambda first, last: np.eye(3), 3)
-    indefinite = sparse.csr_array(np.diag([1.0, -1.0, 2.0]))
+    indefinite = sparse.csr_array(np.array([[1.0, 3.0, 0.0], [3.0, 1.0, 0.0], [0.0, 0.0, 2.0]]))
     with pytest.raises(NotPositiveDefinite, match="negative pivots"):
         Petsc("mumps").prepare(Operator(indefinite, SPD))
+    negative = sparse.csr_array(np.diag([1.0, 2.0, -1.0]))
+    with pytest.raises(NotPositiveDefinite, match="diagonal entry 2 is -1"):
+        si.cluster.distribute(lambda first, last: negative[first:last], 3, structure=SPD)
     a = laplacian(30, 30, 1e-4)
     system = si.cluster.distribute(
         lambda first, last: a[first:last], 900, structure=SPD,

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...errors import StructureError
-from ..checks import check_count
+from ..checks import check_count, refuse_indefinite_diagonal
 from ..contract import Solver
 from ..method import Attempt, Needs, PreparedMethod
-from ..operator import Array, Operator
+from ..operator import Array, Operator, Structure
 from ..petsc_api import (
     METHODS,
     REASONS,
@@ -87,7 +87,10 @@ class Petsc(Solver):
     def _prepare(self, operator: Operator, analysis: Any) -> PreparedMethod:
         entries = operator.entries
         assert entries is not None  # noqa: S101 - held by `needs`
-        refuse_empty_rows(entries, f"solver '{self.label}', prepare")
+        where = f"solver '{self.label}', prepare"
+        refuse_empty_rows(entries, where)
+        if operator.structure is Structure.POSITIVE_DEFINITE:
+            refuse_indefinite_diagonal(operator, where)
         comm = communicator(self.comm)
         first, last = own_rows(operator.n, comm)
         begin, end = int(entries.indptr[first]), int(entries.indptr[last])
