@@ -5,7 +5,8 @@
 200 cheap lower-level problems of some milliseconds each: an evaluation of loss and gradient by each
 executor with one worker against a plain loop. Four problems of 0.2 s and more: two workers against
 one. One thread each throughout; what is compared takes turns, point by point, the first of which
-does not count. Prints a table, and whether the limits are kept: 10 % of overhead, 1.5 times as fast.
+does not count. Prints a table, and whether the limits are kept: 10 % of overhead, 1.5 times as
+fast.
 """
 
 import argparse
@@ -47,6 +48,7 @@ class Plain:
         self.problems, self.starts = problems, [None] * len(problems)
 
     def evaluate(self, x):
+        """Return nothing: what counts is the time."""
         gradient = np.zeros(1)
         for i, (loss, implicit, data) in enumerate(self.problems):
             start = self.starts[i]
@@ -56,7 +58,7 @@ class Plain:
             del solved
 
     def close(self):
-        pass
+        """Do nothing."""
 
 
 def by(executor, problems):
@@ -87,7 +89,7 @@ def main():
     given = arguments.parse_args()
     points = -1.0 + 0.02 * np.arange(given.points)
     cheap = [problem(6, k) for k in range(10 if given.small else 200)]
-    dear = [problem(8 if given.small else 90, k) for k in range(4)]
+    dear = [problem(8 if given.small else 140, k) for k in range(4)]
     makers = {
         "serial": lambda jobs: si.executors.Serial(),
         "processes": lambda jobs: si.executors.Processes(jobs),
