@@ -17,7 +17,10 @@ from .security import check_protected, security_of
 
 PURPOSE: Final = "executor Dask"
 HERE: Final = "127.0.0.1"
-QUIET: Final = {"distributed.scheduler.work-stealing": False}  # seats stay where their states are
+QUIET: Final = {
+    "distributed.scheduler.work-stealing": False,  # seats stay where their states are
+    "distributed.worker.profile.enabled": False,  # it stops the worker a hundred times a second
+}
 
 
 class Dask(Executor):
