@@ -15,8 +15,10 @@ from ..imaging.figure import figure
 from ..imaging.figures import model_figure
 from ..imaging.models import SavedModel, write_model
 from ..imaging.training import Trained, Training, available_cores, check_run, clear, train
-from .config import Config, read_config
 from .files import check_writable, write_array, write_json
+from .jobs.reading import checked_job
+from .jobs.schema import LearnJob
+from .jobs.source import read_source
 from .plans import read_plan
 from .progress import Progress
 from .training_report import about, dry_run, metrics_of, show
@@ -56,8 +58,10 @@ def learn(
     Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite.
     """
     started = time.perf_counter()
-    settings = read_config(config)
-    plan = read_plan(config, settings, data)
+    source = read_source(config)
+    settings = checked_job(source, ("learn",))
+    assert isinstance(settings, LearnJob)  # noqa: S101 - of no other kind
+    plan = read_plan(source, settings, data)
     executor, count = _executor(settings, jobs)
     if dry:
         typer.echo(dry_run(plan, count))
@@ -97,7 +101,7 @@ def _write(
     write_json(out / "metrics.json", metrics)
 
 
-def _executor(settings: Config, jobs: int | None) -> tuple[str, int]:
+def _executor(settings: LearnJob, jobs: int | None) -> tuple[str, int]:
     """Return the executor and its number of processes; the option goes before the file."""
     told = settings.run
     count = told.jobs if jobs is None else jobs
