@@ -7,14 +7,13 @@ was: no state of the optimiser is stored, and none can be forgotten.
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import write_atomically
+from ..files import read_arrays, write_atomically
 from ..implicit import Start
 from ..linear import available_solvers, solver_named
 from ..linear.operator import Array
@@ -65,12 +64,12 @@ class Checkpoint:
         evaluation before it.
         """
         records: list[Record] = []
-        while (arrays := _read(self._evaluation(len(records)))) is not None:
+        while (arrays := read_arrays(self._evaluation(len(records)))) is not None:
             records.append(
                 Record(arrays["x"], float(arrays["value"]), arrays["gradient"], starts=())
             )
         while records:
-            states = _read(self._states(len(records) - 1))
+            states = read_arrays(self._states(len(records) - 1))
             if states is not None:
                 last = records[-1]
                 known = available_solvers()  # a solver given as an object may not be among them
@@ -88,11 +87,3 @@ class Checkpoint:
 
     def _states(self, index: int) -> Path:
         return self.folder / f"states-{index:04d}.npz"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
