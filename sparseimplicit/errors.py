@@ -100,3 +100,7 @@ class MissingBackend(SparseImplicitError):
 
 class ConfigError(SparseImplicitError):
     """A configuration or an input file is unreadable or wrong; names file and key."""
+
+
+class Interrupted(SparseImplicitError):
+    """A run was asked to stop before it was done; what it has done is on disk."""

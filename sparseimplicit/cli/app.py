@@ -17,6 +17,8 @@ from .evaluate import evaluate
 from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
+from .run import run
+from .sweep import collect, sweep
 from .warmup import warmup
 
 app = typer.Typer(
@@ -26,6 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(run)
+app.command()(sweep)
+app.command()(collect)
 app.command()(learn)
 app.command()(denoise)
 app.command()(evaluate)
@@ -50,7 +55,8 @@ def _describe(
 ) -> None:
     """Implicit differentiation for large sparse problems.
 
-    Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite.
+    Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite, 12 tasks
+    are missing, 85 interrupted: take it up again.
     """
 
 

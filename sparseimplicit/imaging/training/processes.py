@@ -22,8 +22,10 @@ from .visits import Answer, Visit
 
 # Every library that would otherwise choose a number of threads for itself.
 THREADS: Final = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-COMMAND: Final = (
-    "import sys; from sparseimplicit.imaging.training.worker import main; main(int(sys.argv[1]))"
+COMMAND: Final = (  # signals sent to all processes of a job are for the first one, which ends this
+    "import signal, sys; [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, "
+    "signal.SIGUSR1)]; from sparseimplicit.imaging.training.worker import main; "
+    "main(int(sys.argv[1]))"
 )
 PACKAGE: Final = str(Path(__file__).resolve().parents[3])
 DEATHS: Final = 3  # in one visit, of one process after another: then it is no accident
