@@ -89,18 +89,25 @@ class Slurm:
             self._until(lambda: (folder / "munge.socket").exists(), "munge")
             self._start("slurmctld", "-D", "-c")
             self._start("slurmd", "-D", "-c")
-            self._until(lambda: self.said("sinfo", "-h", "-o", "%t") == "idle", "the node")
+            self._until(self._idle, "the node")
         except BaseException:
             self.stop()
             raise
 
     def said(self, *command):
-        """The answer of one of Slurm's commands; '' if it fails."""
+        """The answer of one of Slurm's commands."""
         told = subprocess.run(
             [found(command[0]), *command[1:]], env=self.env, capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=60,
         )  # fmt: skip
-        return told.stdout.strip() if told.returncode == 0 else ""
+        assert told.returncode == 0, f"{command}: {told.stderr}"
+        return told.stdout.strip()
+
+    def _idle(self):
+        try:
+            return self.said("sinfo", "-h", "-o", "%t") == "idle"
+        except AssertionError:  # the controller is not up yet
+            return False
 
     def submit(self, *arguments, **env):
         """Submit a batch job; return its number."""

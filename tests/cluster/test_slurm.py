@@ -116,7 +116,7 @@ def test_an_array_survives_a_kill_a_time_limit_and_a_signal(slurm, sweep, capsys
     os.kill(pid, signal.SIGCONT)
     for task in (LATE, SIGNALLED):
         until(lambda name=f"{job}_{task}": slurm.state(name) == "PENDING", "the requeue")
-        slurm.said("scontrol", "update", f"JobId={job}_{task}", "StartTime=now")  # not in 2 min
+        slurm.said("scontrol", "update", f"JobId={job}_{task}", "StartTime=now", "TimeLimit=20")
     until(lambda: not slurm.queued(), "the end of the array")
 
     assert slurm.state(f"{job}_{KILLED}") == "FAILED"
