@@ -18,6 +18,7 @@ from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
 from .run import run
+from .status import report, status
 from .sweep import collect, sweep
 from .warmup import warmup
 
@@ -31,6 +32,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(sweep)
 app.command()(collect)
+app.command()(status)
+app.command()(report)
 app.command()(learn)
 app.command()(denoise)
 app.command()(evaluate)
