@@ -12,6 +12,7 @@ from ...cluster.interruption import Interruption
 from ...cluster.rundir import RunDirectory
 from ...cluster.slurm import job_end
 from ...errors import ConfigError, Interrupted, SparseImplicitError
+from ...linear.evidence import LIMIT, write_bundle
 from ..files import check_writable
 from .schema import Run
 from .source import Source
@@ -71,7 +72,8 @@ def conduct(source: Source, work: Work, out: Path, limits: Run, mode: Mode) -> N
             typer.echo(f"{out}: done already")
             return
         work.open(out, mode == "anew")
-        (out / "metrics.json").unlink(missing_ok=True)
+        for stale in (out / "metrics.json", *(out / "failure").glob("*")):
+            stale.unlink(missing_ok=True)
         run.begin(kind=work.kind, identity=identity, config=source.text, given=dict(source.given))
         _carry_out(work, run, limits)
     finally:
@@ -113,10 +115,24 @@ def _carry_out(work: Work, run: RunDirectory, limits: Run) -> None:
         raise
     except SparseImplicitError as error:
         run.fail(error)
+        _keep_bundle(run, error, LIMIT if limits.bundle is None else limits.bundle)
         raise
     except BaseException as error:
         run.fail(error)
         raise
+
+
+def _keep_bundle(run: RunDirectory, error: SparseImplicitError, limit: int) -> None:
+    """Write what reproduces a failed solve; the error itself is more important than a full disk."""
+    folder = run.folder / "failure"
+    try:
+        files = write_bundle(folder, error, limit)
+    except ConfigError as full:
+        typer.echo(f"no failure bundle: {full.what}", err=True)
+        return
+    if files:
+        typer.echo(f"wrote {folder}/: {', '.join(files)}; try `sparseimplicit doctor {folder}`",
+                   err=True)  # fmt: skip
 
 
 def _own_end(limits: Run) -> float | None:

@@ -163,13 +163,14 @@ class Run(Section):
     out: the run directory, relative to the file. time: it ends by itself, in time to be taken up
     again, before so long has gone by (``"50min"``); Slurm's end of the job is heeded anyway.
     grace: how long a step may go on after a signal before it is abandoned. memory: what plans may
-    reckon with (``"16 GB"``).
+    reckon with (``"16 GB"``). bundle: how much a failed solve may leave behind, to be reproduced.
     """
 
     out: str | None = None
     time: Time = None
     grace: Time = 10.0
     memory: Size = None
+    bundle: Size = None
 
 
 class Execution(Run):
