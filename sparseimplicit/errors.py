@@ -20,7 +20,14 @@ class SparseImplicitError(Exception):
         The object and the call in which it happened.
     fix : str, optional
         What the caller can do about it.
+
+    Attributes
+    ----------
+    evidence : Any
+        The linear system that it is of, where there is one: for a failure bundle.
     """
+
+    evidence: Any = None
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
         super().__init__(what)
@@ -114,3 +121,7 @@ class MissingBackend(SparseImplicitError):
 
 class ConfigError(SparseImplicitError):
     """A configuration or an input file is unreadable or wrong; names file and key."""
+
+
+class Interrupted(SparseImplicitError):
+    """A run was asked to stop before it was done; what it has done is on disk."""

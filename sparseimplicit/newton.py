@@ -31,6 +31,7 @@ from .linear import (
     select,
 )
 from .linear.causes import causes_told
+from .linear.evidence import keep_evidence
 from .linear.operator import Array, norm
 from .linear.singular import solve_singular
 from .state_report import StateReport
@@ -336,7 +337,7 @@ class _Newton:
     def failure(self, jacobian: Operator, why: str) -> NotConverged:
         result = self.result(jacobian, converged=False)
         report = result.report
-        return NotConverged(
+        error = NotConverged(
             f"Newton's method stopped at ‖c‖/‖A y‖ = {report.residual_relative:.1e}, rtol is "
             f"{self.rtol:.1e}: {why} (‖c‖: "
             f"{' → '.join(f'{size:.1e}' for size in _ends(self.history))}).",
@@ -346,6 +347,11 @@ class _Newton:
             fix="check the derivatives with si.verify.derivatives; start "
             "nearer with `y0` or `start`; or raise rtol if the residual is at rounding level.",
         )
+        keep_evidence(
+            error, jacobian, report.linear_solver, -self.residual, rtol=STEP_RTOL,
+            report=report.to_dict(),
+        )  # fmt: skip
+        return error
 
     def timed(self, phase: str, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         started = time.perf_counter()

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparseimplicit.cli.app import main
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(
     r"```python\n(.*?)```(?:\n```text\n(.*?)```)?", (ROOT / "README.md").read_text("utf-8"), re.S
@@ -32,3 +34,30 @@ def test_the_blocks_run_in_order_and_print_what_is_shown(monkeypatch):
             small = abs(b) < 1e-3  # an error: its size
             assert a == pytest.approx(b, rel=1e-3, abs=1e-5) or (small and a < 10 * b + 1e-9)
     assert np.isfinite(space["result"].value)
+
+
+def test_the_commands_for_a_cluster_run(tmp_path, monkeypatch, capsys):
+    """Those of the section in order; a job array is stood in for by its tasks, one by one."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    section = text.partition("## On a cluster\n")[2].partition("\n## ")[0]
+    learn, sweep = re.findall(r"```toml\n(.*?)```", section, re.S)
+    for name, content in (("learn.toml", learn), ("sweep.toml", sweep)):
+        assert f"`{name}`" in section
+        (tmp_path / name).write_text(content)
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    monkeypatch.chdir(tmp_path)
+    commands = re.search(r"```console\n(.*?)```", section, re.S)[1].splitlines()
+    assert len(commands) == 6
+    for command in commands:
+        program, *arguments = command.partition("#")[0].split()
+        if program == "sbatch":
+            array, script, *rest = arguments
+            assert (ROOT / script).is_file()
+            first, last = map(int, array.removeprefix("--array=").split("-"))
+            for task in range(first, last + 1):
+                assert main(["sweep", *rest, "--task", str(task)]) == 0
+        else:
+            assert main(arguments) == 0
+    assert "2 tasks: 2 done" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "results.csv").is_file()
+    assert (tmp_path / "runs" / "tasks" / "0000" / "report.html").is_file()

@@ -18,6 +18,9 @@ from .gradient import gradient
 from .learn import learn
 from .plan import calibrate_command, plan
 from .ranks import first
+from .run import run
+from .status import report, status
+from .sweep import collect, sweep
 from .warmup import warmup
 
 app = typer.Typer(
@@ -27,6 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(run)
+app.command()(sweep)
+app.command()(collect)
+app.command()(status)
+app.command()(report)
 app.command()(learn)
 app.command()(denoise)
 app.command()(evaluate)
@@ -51,7 +59,8 @@ def _describe(
 ) -> None:
     """Implicit differentiation for large sparse problems.
 
-    Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite.
+    Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite, 12 tasks
+    are missing, 85 interrupted: take it up again.
     """
 
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..errors import NotConverged, NotPositiveDefinite, SingularSystem, SparseImplicitError
+from ..cluster.interruption import REQUEUE
+from ..errors import (
+    Interrupted,
+    NotConverged,
+    NotPositiveDefinite,
+    SingularSystem,
+    SparseImplicitError,
+)
 
 OK: Final = 0
 BAD_INPUT: Final = 2
 UNCONVERGED: Final = 10
 SINGULAR: Final = 11
+INCOMPLETE: Final = 12
 
 
 def exit_code(error: type[SparseImplicitError]) -> int:
@@ -18,4 +26,6 @@ def exit_code(error: type[SparseImplicitError]) -> int:
         return UNCONVERGED
     if issubclass(error, SingularSystem | NotPositiveDefinite):
         return SINGULAR
+    if issubclass(error, Interrupted):
+        return REQUEUE
     return BAD_INPUT

@@ -6,7 +6,9 @@ import csv
 import io
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +25,11 @@ from ..imaging.evaluation import evaluate as scored
 from ..imaging.evaluation import image_files, means, trials
 from ..imaging.figures import model_figure
 from ..imaging.models import SavedModel
-from ..imaging.scoring import ImageScore
+from ..imaging.scoring import ImageScore, Trial
 from .files import check_writable, write_json
 from .models import ModelName, Weight, check_sigma, chosen_model
+
+Watch = Callable[[int, int, ImageScore], Any]
 
 
 def evaluate(
@@ -64,22 +68,63 @@ def evaluate(
 
     Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite.
     """
-    started = time.perf_counter()
-    require("skimage.metrics", extra="imaging", purpose="structural similarity")
-    saved = chosen_model(model, weight)
-    _check_numbers(sigma, seed, jobs, saved, model)
+    asked = Evaluation(folder, model, sigma, seed, weight, jobs, figures, first, rtol, solver)
+    _ = asked.saved  # wrong options are refused first
     check_writable(out)
-    files = image_files(folder)[: first or None]
-    asked = trials(files, saved, sigma=sigma, seed=seed, out=out, rtol=rtol, linear_solver=solver,
-                   figures=figures)  # fmt: skip
-    progress = _Progress(len(asked))
-    scores = scored(asked, jobs=jobs, resume=resume, callback=progress)
-    told = {"version": __version__, "model": model, "folder": str(folder), "sigma": sigma,
-            "seed": seed, "rtol": rtol, "jobs": jobs}  # fmt: skip
-    _write(out, scores, told | {"seconds": time.perf_counter() - started}, saved)
-    _show(scores, f"{model} on {folder}, σ = {sigma:g}")
-    typer.echo(f"wrote {out}/: scores.csv, scores.json, images/" + (", figures/" if figures else "")
-               + f"; {time.perf_counter() - started:.1f} s")  # fmt: skip
+    asked.carry_out(out, resume=resume)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Which model is measured on which images, and how; as the options say."""
+
+    folder: Path
+    model: str
+    sigma: float
+    seed: int
+    weight: float | None
+    jobs: int
+    figures: int
+    first: int
+    rtol: float
+    solver: str | None
+
+    @cached_property
+    def saved(self) -> SavedModel:
+        """The model, after a look at all options."""
+        require("skimage.metrics", extra="imaging", purpose="structural similarity")
+        saved = chosen_model(self.model, self.weight)
+        _check_numbers(self.sigma, self.seed, self.jobs, saved, self.model)
+        return saved
+
+    def trials(self, out: Path) -> list[Trial]:
+        """Return what is asked of each image; all are read once."""
+        return trials(
+            image_files(self.folder)[: self.first or None], self.saved, sigma=self.sigma,
+            seed=self.seed, out=out, rtol=self.rtol, linear_solver=self.solver,
+            figures=self.figures,
+        )  # fmt: skip
+
+    def carry_out(
+        self, out: Path, *, resume: bool = True, watch: Watch | None = None
+    ) -> dict[str, Any]:
+        """Score all images, write and show the results, and return them.
+
+        watch: called after each image with its number, how many there are, and its score.
+        """
+        started = time.perf_counter()
+        asked = self.trials(out)
+        progress = _Progress(len(asked), watch)
+        scores = scored(asked, jobs=self.jobs, resume=resume, callback=progress)
+        told = {"version": __version__, "model": self.model, "folder": str(self.folder),
+                "sigma": self.sigma, "seed": self.seed, "rtol": self.rtol,
+                "jobs": self.jobs}  # fmt: skip
+        result = _write(out, scores, told | {"seconds": time.perf_counter() - started}, self.saved)
+        _show(scores, f"{self.model} on {self.folder}, σ = {self.sigma:g}")
+        drawn = ", figures/" if self.figures else ""
+        typer.echo(f"wrote {out}/: scores.csv, scores.json, images/{drawn}; "
+                   f"{time.perf_counter() - started:.1f} s")  # fmt: skip
+        return result
 
 
 def _check_numbers(sigma: float, seed: int, jobs: int, saved: SavedModel, name: str) -> None:
@@ -100,8 +145,8 @@ def _anywhere(saved: SavedModel, sigma: float) -> SavedModel:
 class _Progress:
     """A line for every image as it is done."""
 
-    def __init__(self, count: int) -> None:
-        self._count, self._done = count, 0
+    def __init__(self, count: int, watch: Watch | None) -> None:
+        self._count, self._done, self._watch = count, 0, watch
 
     def __call__(self, score: ImageScore, from_disk: bool) -> None:
         self._done += 1
@@ -111,9 +156,13 @@ class _Progress:
             f"{score.psnr_noisy:6.2f} → {score.psnr:6.2f} dB  {how}"
         )
         sys.stdout.flush()
+        if self._watch is not None:
+            self._watch(self._done, self._count, score)
 
 
-def _write(out: Path, scores: list[ImageScore], told: dict[str, Any], saved: SavedModel) -> None:
+def _write(
+    out: Path, scores: list[ImageScore], told: dict[str, Any], saved: SavedModel
+) -> dict[str, Any]:
     rows = [asdict(score) for score in scores]
     for row in rows:
         row["warnings"] = list(row["warnings"])
@@ -122,10 +171,12 @@ def _write(out: Path, scores: list[ImageScore], told: dict[str, Any], saved: Sav
     table.writeheader()
     table.writerows({**row, "warnings": "; ".join(row["warnings"])} for row in rows)
     write_atomically(out / "scores.csv", lambda file: file.write(text.getvalue().encode()))
-    write_json(out / "scores.json", {**told, "mean": means(scores), "images": rows})
+    result = {**told, "mean": means(scores), "images": rows}
+    write_json(out / "scores.json", result)
     drawn = model_figure(saved)
     if drawn is not None:
         write_atomically(out / "figures" / "model.png", lambda file: file.write(drawn))
+    return result
 
 
 def _show(scores: list[ImageScore], title: str) -> None:

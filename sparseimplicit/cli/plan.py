@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..linear import Operator, choose
+from ..linear import Choice, Operator, choose
 from ..linear.memory import told_bytes
 from ..linear.rates import cache_path, calibrate, machine
 from .files import declared_structure, read_matrix
@@ -43,9 +43,13 @@ def plan(
     if as_json:
         typer.echo(json.dumps(choice.to_dict(), indent=2, ensure_ascii=False))
         return
-    typer.echo(f"{operator!r}, {solves} solve{'s' if solves > 1 else ''} to {rtol:.0e}")
-    typer.echo(str(choice))
-    typer.echo(
+    typer.echo(told_plan(operator, choice, solves, rtol))
+
+
+def told_plan(operator: Operator, choice: Choice, solves: int, rtol: float) -> str:
+    """Return a plan in words, with the table of what was weighed."""
+    return (
+        f"{operator!r}, {solves} solve{'s' if solves > 1 else ''} to {rtol:.0e}\n{choice}\n"
         f"'{choice.solver.label}': {choice.because} "
         f"({told_bytes(choice.budget)} allowed; planned in {choice.seconds:.2f} s)"
     )

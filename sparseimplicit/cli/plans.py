@@ -25,12 +25,13 @@ from ..imaging.training import (
 )
 from ..linear import available_solvers
 from ..linear.operator import Array
-from .config import Config, FullBatchStage, MinibatchStage
+from .jobs.schema import FullBatchStage, LearnJob, MinibatchStage
+from .jobs.source import Source
 
 Named = tuple[str, Array]
 
 
-def read_plan(path: Path, config: Config, data: Path | None) -> Training:
+def read_plan(source: Source, config: LearnJob, data: Path | None = None) -> Training:
     """Return the plan that a config states, with all images read.
 
     Parameters
@@ -43,12 +44,12 @@ def read_plan(path: Path, config: Config, data: Path | None) -> Training:
     ConfigError
         With file and key, if an image cannot be read, or if something does not fit.
     """
-    model, solver = _model(path, config), _solver(path, config)
-    images, held = _images(path, config, data)
+    model, solver = _model(source, config), _solver(source, config)
+    images, held = _images(source, config, data)
     shapes = {str(model.packing((a.shape[0], a.shape[1])).shapes) for _, a in [*images, *held]}
     if len(shapes) > 1:
         raise ConfigError(
-            f"{path}: model.weight = 'map' needs images of one size.",
+            f"{source.at('model', 'weight')} = 'map' needs images of one size.",
             fix="crop them to one size, or learn one number.",
         )
     examples = noisy_examples(images, config.noise.sigma, config.noise.seed)
@@ -57,7 +58,7 @@ def read_plan(path: Path, config: Config, data: Path | None) -> Training:
         later = noisy_examples(held, config.noise.sigma, config.noise.seed, first=len(images))
         validation = Validation(later, config.validation.every, config.validation.patience)
     bounds, shape = config.training.bounds, examples[0].observed.shape
-    start = _start(path, config, model, shape)
+    start = _start(source, config, model, shape)
     try:
         plan = Training(
             model, examples, stages(config), validation, regularizers(config),
@@ -65,12 +66,14 @@ def read_plan(path: Path, config: Config, data: Path | None) -> Training:
             bounds=None if bounds is None else (bounds[0], bounds[1]), linear_solver=solver,
         )  # fmt: skip
     except SparseImplicitError as error:
-        raise ConfigError(f"{path}: {error.what}", where=error.where, fix=error.fix) from error
-    _check_start(path, plan)
+        raise ConfigError(
+            f"{source.path}: {error.what}", where=error.where, fix=error.fix
+        ) from error
+    _check_start(source, plan)
     return plan
 
 
-def stages(config: Config) -> tuple[Stage, ...]:
+def stages(config: LearnJob) -> tuple[Stage, ...]:
     """Return the stages; without any, the one that [training] states."""
     usual = config.training
     if not config.stage:
@@ -91,37 +94,39 @@ def _stage(stage: FullBatchStage | MinibatchStage, usual: float | list[float]) -
     return FullBatch(accuracy=accuracy, **told)
 
 
-def regularizers(config: Config) -> tuple[Regularizer, ...]:
+def regularizers(config: LearnJob) -> tuple[Regularizer, ...]:
     """Return the terms in θ alone."""
     kinds: dict[str, type[Ridge] | type[Smooth]] = {"ridge": Ridge, "smooth": Smooth}
     return tuple(kinds[one.kind](one.block, one.weight) for one in config.regularizer)
 
 
-def _model(path: Path, config: Config) -> Model:
+def _model(source: Source, config: LearnJob) -> Model:
     try:
-        return model_named(config.kind, **config.settings)
+        return model_named(config.model_kind, **config.settings)
     except ConfigError as error:
         key = error.what.partition(" ")[0]
-        place = f"model.{error.what}" if key in config.settings else f"model: {error.what}"
-        raise ConfigError(f"{path}: {place}", fix=error.fix) from error
+        known = key in config.settings
+        place = f"{source.at('model', key)}{error.what[len(key) :]}" if known else (
+            f"{source.at('model')}: {error.what}")  # fmt: skip
+        raise ConfigError(place, fix=error.fix) from error
 
 
-def _solver(path: Path, config: Config) -> str | None:
+def _solver(source: Source, config: LearnJob) -> str | None:
     names = available_solvers()
     if config.solver.linear not in ("auto", *names):
         raise ConfigError(
-            f"{path}: solver.linear = '{config.solver.linear}' is no solver.",
+            f"{source.at('solver', 'linear')} = '{config.solver.linear}' is no solver.",
             fix=f"use 'auto' or one of {', '.join(names)}.",
         )
     return None if config.solver.linear == "auto" else config.solver.linear
 
 
-def _images(path: Path, config: Config, data: Path | None) -> tuple[list[Named], list[Named]]:
+def _images(source: Source, config: LearnJob, data: Path | None) -> tuple[list[Named], list[Named]]:
     """Read everything that the work will need; return the images, and those held out."""
-    folder = path.parent / config.data.folder if data is None else data
+    folder = source.folder / config.data.folder if data is None else data
     named: list[Named] = []
     for i, name in enumerate(config.data.images):
-        place = f"{path}, data.images[{i}]"
+        place = source.at("data", "images", i)
         try:
             named.extend((found.name, read_image(found)) for found in _found(folder, name))
         except ConfigError as error:
@@ -131,14 +136,14 @@ def _images(path: Path, config: Config, data: Path | None) -> tuple[list[Named],
     if told is not None:
         if told.images >= len(named):
             raise ConfigError(
-                f"{path}: validation.images = {told.images} of {len(named)} images leaves none "
-                "to learn from.",
+                f"{source.at('validation', 'images')} = {told.images} of {len(named)} images "
+                "leaves none to learn from.",
                 fix="hold out fewer.",
             )
         named, held = named[: -told.images], named[-told.images :]
         size = config.data.crop if told.crop is None else told.crop
-        held = _crops(path, held, size, told.crops, config.data.seed)
-    return _crops(path, named, config.data.crop, config.data.crops, config.data.seed), held
+        held = _crops(source, held, size, told.crops, config.data.seed)
+    return _crops(source, named, config.data.crop, config.data.crops, config.data.seed), held
 
 
 def _found(folder: Path, name: str) -> list[Path]:
@@ -152,27 +157,27 @@ def _found(folder: Path, name: str) -> list[Path]:
     return found
 
 
-def _crops(path: Path, images: list[Named], size: int, count: int, seed: int) -> list[Named]:
+def _crops(source: Source, images: list[Named], size: int, count: int, seed: int) -> list[Named]:
     try:
         return draw_crops(images, size, count, seed)
     except ConfigError as error:
-        raise ConfigError(f"{path}: data.crop: {error.what}", fix=error.fix) from error
+        raise ConfigError(f"{source.at('data', 'crop')}: {error.what}", fix=error.fix) from error
 
 
-def _start(path: Path, config: Config, model: Model, shape: tuple[int, int]) -> Any:
+def _start(source: Source, config: LearnJob, model: Model, shape: tuple[int, int]) -> Any:
     """Return θ to begin with: a number for all logarithms of weights, or that of a model's file."""
     start = config.model.get("start")
     if start is None:
         return None
     if isinstance(start, str):
-        beside = path.parent / start
+        beside = source.folder / start
         try:
             saved = read_model(beside if beside.is_file() else model_path(start))
         except ConfigError as error:
-            raise error.at(f"{path}, model.start") from error.__cause__
+            raise error.at(source.at("model", "start")) from error.__cause__
         if saved.model.packing(shape).shapes != model.packing(shape).shapes:
             raise ConfigError(
-                f"{path}: model.start = '{start}' has other parameters than the model.",
+                f"{source.at('model', 'start')} = '{start}' has other parameters than the model.",
                 fix=f"it has {saved.model.packing(shape)}; the model {model.packing(shape)}.",
             )
         return saved.theta_for(shape)
@@ -183,7 +188,7 @@ def _start(path: Path, config: Config, model: Model, shape: tuple[int, int]) -> 
     return theta
 
 
-def _check_start(path: Path, plan: Training) -> None:
+def _check_start(source: Source, plan: Training) -> None:
     limits, first = plan.limits, plan.first
     if limits is None:
         return
@@ -191,7 +196,7 @@ def _check_start(path: Path, plan: Training) -> None:
     if outside.any():
         i = int(np.argmax(outside))
         raise ConfigError(
-            f"{path}: model.start: {plan.packing.describe(i)} = {first[i]} is outside the bounds "
-            f"[{limits.lb[i]}, {limits.ub[i]}].",
+            f"{source.at('model', 'start')}: {plan.packing.describe(i)} = {first[i]} is outside "
+            f"the bounds [{limits.lb[i]}, {limits.ub[i]}].",
             fix="choose a start within the bounds, or set training.bounds.",
         )

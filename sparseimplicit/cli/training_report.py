@@ -15,7 +15,7 @@ from .. import __version__
 from ..imaging.training import FullBatch, Minibatch, Score, Trained, Training
 from ..imaging.training.images import Images
 from ..imaging.training.visits import Visit
-from .config import Config
+from .jobs.schema import LearnJob
 
 ROWS = 12  # of the table; the means are of all
 
@@ -55,7 +55,7 @@ def metrics_of(plan: Training, trained: Trained, seconds: float) -> dict[str, An
     return record
 
 
-def about(settings: Config, plan: Training, metrics: dict[str, Any]) -> dict[str, Any]:
+def about(settings: LearnJob, plan: Training, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return what a model's file tells of itself."""
     sigma = settings.noise.sigma
     told: dict[str, Any] = {} if isinstance(sigma, list) and len(set(sigma)) > 1 else {

@@ -19,8 +19,9 @@ from .cores import available_cores
 from .crew import Crew, Executor, Given, Make, Progress, Replies
 from .messages import packed, unpacked
 
-COMMAND: Final = (
-    "import sys; from sparseimplicit.executors.worker import main; main(int(sys.argv[1]))"
+COMMAND: Final = (  # signals sent to all processes of a job are for the first one, which ends this
+    "import signal, sys; [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, "
+    "signal.SIGUSR1)]; from sparseimplicit.executors.worker import main; main(int(sys.argv[1]))"
 )
 PACKAGE: Final = str(Path(__file__).resolve().parents[2])
 DEATHS: Final = 3  # while one question is answered: then it is no accident

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -175,6 +176,8 @@ def _end_with_parent() -> None:
     """Let this process end as soon as its parent has: a killed one could not end it."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 - it is one of a pool
+    for number in (signal.SIGTERM, signal.SIGUSR1):  # sent to all of a job: for the parent alone
+        signal.signal(number, signal.SIG_IGN)
 
     def watch() -> None:
         parent.join()

@@ -42,11 +42,13 @@ def causes_told(operator: Operator) -> Iterator[None]:
         found = _looked_for(operator)
         if isinstance(found, Cause):
             policy = "" if operator.entries is None else f" {LEAST}; {DOCTOR}."
-            raise SingularSystem(
+            singular = SingularSystem(
                 f"the matrix is singular: {found.what}.",
                 where=error.where,
                 fix=found.fix + policy,
-            ) from error
+            )
+            singular.evidence = error.evidence
+            raise singular from error
         doctor = "" if "linear.diagnose" in (error.fix or "") else f"{DOCTOR}."
         error.fix = " ".join(filter(None, (error.fix, found, doctor)))
         raise

@@ -14,11 +14,9 @@ from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
-from ..errors import (
-    ShapeError,
-    StructureError,
-)
+from ..errors import ShapeError, SparseImplicitError, StructureError
 from .checks import backend_errors, check_rtol, checked_columns
+from .evidence import keep_evidence
 from .method import Empty, Needs, PreparedMethod
 from .operator import Array, Operator, Structure
 from .refinement import Probed, Refinement
@@ -57,8 +55,12 @@ class Solver(ABC):
         operator = matrix if isinstance(matrix, Operator) else Operator(matrix)
         check_needs(self.label, self.needs, operator)
         started = time.perf_counter()
-        with backend_errors(f"solver '{self.label}', prepare"):
-            method = self._prepare(operator, analysis) if operator.n else Empty()
+        try:
+            with backend_errors(f"solver '{self.label}', prepare"):
+                method = self._prepare(operator, analysis) if operator.n else Empty()
+        except SparseImplicitError as error:
+            keep_evidence(error, operator, self.label)
+            raise
         seconds = time.perf_counter() - started
         report = PreparationReport(
             solver=self.label,
@@ -184,7 +186,12 @@ class PreparedSystem:
             seconds=time.perf_counter() - started,
         )
         if strict and not report.converged:
-            raise failure(report, value, where)
+            error = failure(report, value, where)
+            keep_evidence(
+                error, self.operator, self.solver.label, np.array(b), rtol=float(rtol),
+                transposed=transposed, report=report.to_dict(),
+            )  # fmt: skip
+            raise error
         return LinearSolution(value, report)
 
     def __repr__(self) -> str:

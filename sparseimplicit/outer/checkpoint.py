@@ -9,7 +9,6 @@ have the steps too, which took products with the Hessian.
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..files import write_atomically
+from ..files import read_arrays, write_atomically
 from ..implicit import Start
 from ..linear import available_solvers, solver_named
 from ..linear.operator import Array
@@ -89,7 +88,7 @@ class Checkpoint:
         evaluation before it.
         """
         records: list[Record] = []
-        while (arrays := _read(self._evaluation(len(records)))) is not None:
+        while (arrays := read_arrays(self._evaluation(len(records)))) is not None:
             records.append(
                 Record(arrays["x"], float(arrays["value"]), arrays["gradient"], (), _step(arrays))
             )
@@ -103,7 +102,7 @@ class Checkpoint:
 
     def starts(self, index: int) -> tuple[Start, ...] | None:
         """Return the states written with an evaluation; None if they are gone or damaged."""
-        states = _read(self._states(index))
+        states = read_arrays(self._states(index))
         if states is None:
             return None
         known = available_solvers()  # a solver given as an object may not be among them
@@ -152,11 +151,3 @@ class Checkpoint:
 
 def _step(arrays: dict[str, Any]) -> StepRecord | None:
     return StepRecord(**json.loads(str(arrays["step"]))) if "step" in arrays else None
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None

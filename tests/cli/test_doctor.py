@@ -55,3 +55,29 @@ def test_bad_input(saved, tmp_path, capsys):
     assert main(["doctor", str(tmp_path / "none.npz")]) == 2
     assert main(["doctor", saved(laplacian(3, 3)), "--grid", "three"]) == 2
     assert "write it as 512x512" in capsys.readouterr().err
+
+
+def test_a_failed_job_leaves_a_bundle_that_the_doctor_takes(tmp_path, saved, capsys):
+    saved(laplacian(30, 30, 1e-4))
+    saved(np.ones((900, 2)), "B.npz")
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal(900))
+    (tmp_path / "job.toml").write_text(
+        'kind = "gradient"\n[system]\nhessian = "H.npz"\ncross_hessian = "B.npz"\n'
+        'cotangent = "v.npy"\nstructure = "symmetric"\n'
+        '[solver]\nlinear = "cg"\nrtol = 1e-17\n[run]\nout = "run"\n'
+    )
+    assert main(["run", str(tmp_path / "job.toml")]) == 10
+    bundle = tmp_path / "run" / "failure"
+    assert f"sparseimplicit doctor {bundle}" in capsys.readouterr().err
+    about = json.loads((bundle / "failure.json").read_text())
+    (bundle / "failure.json").write_text(json.dumps(about | {"rtol": 1e-8}))
+    assert main(["doctor", str(bundle)]) == 0
+    printed = capsys.readouterr().out
+    for word in ("'cg' failed: NotConverged", "900 unknowns", "works", "this helps: solver.linear"):
+        assert word in printed
+    assert main(["doctor", str(bundle), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["attempts"][0]["outcome"] == "works"
+    assert main(["run", str(tmp_path / "job.toml"), "--resume", "--set", "solver.rtol=1e-8"]) == 0
+    assert list(bundle.iterdir()) == []
+    assert main(["doctor", str(bundle)]) == 2

@@ -170,7 +170,7 @@ def test_a_finished_run_given_again_solves_nothing_and_says_so(job, capsys):
 def test_no_result_of_an_earlier_run_stays_beside_a_new_one(job, monkeypatch):
     assert run(job) == 0
     assert (job / "out" / "figure.png").exists()
-    monkeypatch.setattr("sparseimplicit.cli.learn.available", lambda module: False)
+    monkeypatch.setattr("sparseimplicit.cli.jobs.training.available", lambda module: False)
     assert run(job, "--no-resume") == 0
     assert not (job / "out" / "figure.png").exists()
 

@@ -75,6 +75,7 @@ class Run:
         self.history: list[Step] = []
         self.resumed = 0
         self.psnr_start: Array = np.zeros(len(plan.all))
+        self._told = 0  # notes of the store
 
     @property
     def learned_from(self) -> range:
@@ -181,8 +182,7 @@ class Run:
             validation=validation, best=better, stops=0 < patience <= self.stale,
             work=evaluated.work, seconds=seconds, notes=notes,
         )  # fmt: skip
-        self._write(step, arrays, facts, replayed)
-        return step
+        return self._write(step, arrays, facts, replayed)
 
     def validated(self, theta: Array, mark: str = "v") -> tuple[float, Answers]:
         """Return the mean PSNR over the images held out, and how it was found."""
@@ -233,7 +233,10 @@ class Run:
 
     def _write(
         self, step: Step, arrays: dict[str, Array], facts: dict[str, Any], replayed: bool
-    ) -> None:
+    ) -> Step:
+        if self.store is not None and self._told < len(self.store.notes):
+            step = replace(step, notes=(*self.store.notes[self._told :], *step.notes))
+            self._told = len(self.store.notes)
         own = {"score": self.best.score, "best_step": self.best.step, "stale": self.stale}
         if self.store is not None:
             held = {**arrays, "best": self.best.theta, "psnr_start": self.psnr_start}
@@ -243,6 +246,7 @@ class Run:
         self.history.append(step)
         if self.callback is not None:
             self.callback(step)
+        return step
 
 
 def _seconds(told: Answers, wall: float) -> dict[str, float]:

@@ -11,22 +11,19 @@ step is there. So a run that is killed anywhere finds a whole step, and goes on 
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ...errors import ConfigError
-from ...files import write_atomically
+from ...files import read_arrays, whole, write_atomically
 from ...linear.operator import Array
+from ...locks import Lock
 from .steps import Step
-from .visits import whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +79,8 @@ class Store:
         self.notes: list[str] = []
         self._points: dict[int, Point] = {}  # what of the steps on disk is still needed
         check_run(self.folder, run)
-        self._lock = _locked(self.folder)
+        self._lock = Lock(self.folder / "lock")
+        self.notes.extend(self._lock.notes)
         if not (self.folder / "run").exists():
             write_atomically(self.folder / "run", lambda file: file.write(run.encode()))
 
@@ -145,7 +143,7 @@ class Store:
 
     def close(self) -> None:
         """Let another process have the folder."""
-        self._lock.close()
+        self._lock.release()
 
     def _forget(self, last: Point) -> None:
         """Remove what neither this step nor the one before it needs."""
@@ -179,13 +177,14 @@ class Store:
         return chain
 
     def _read(self, number: int) -> Point | None:
+        arrays = read_arrays(self._path(number))
+        if arrays is None:
+            return None
         try:
-            with self._path(number).open("rb") as file, np.load(file, allow_pickle=False) as held:
-                arrays = {name: held[name] for name in held.files}
             text = json.loads(arrays.pop("description").tobytes())
             places = {int(i): place for i, place in text["places"].items()}
             return Point(Step.of(text["step"]), arrays, text["facts"], places, text["replayed"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        except (ValueError, KeyError, TypeError):
             return None
 
     def _numbers(self) -> list[int]:
@@ -242,31 +241,6 @@ def clear(folder: Path) -> None:
     for path in [*folder.glob("step-*.npz"), *folder.glob("states/*.npz"), folder / "run",
                  folder / "history.jsonl"]:  # fmt: skip
         path.unlink(missing_ok=True)
-
-
-def _locked(folder: Path) -> BinaryIO:
-    """Hold the folder against other processes, until this one ends, however it does."""
-    path = folder / "lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "states").mkdir(exist_ok=True)
-        file = path.open("ab")
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written: {error.strerror or error}.", fix="choose another folder."
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise ConfigError(
-            f"{folder} is written to by another process.",
-            fix="wait for it, end it, or choose another folder.",
-        ) from error
-    except OSError:  # a file system without locks: then nobody is kept out
-        pass
-    os.set_inheritable(file.fileno(), False)
-    return file
 
 
 def _line(step: Step) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError
-from ...files import write_atomically
+from ...files import read_arrays, write_atomically
 from ...implicit import Start
 from ...linear import available_solvers, solver_named
 from ...linear.operator import Array
@@ -99,27 +98,19 @@ def read_kept(path: Path, examples: Iterable[int]) -> dict[int, Kept]:
     """
     known = available_solvers()  # a solver given as an object may not be among them
     kept = {}
+    held = read_arrays(path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            solvers = json.loads(held["solvers"].tobytes())
-            for i in examples:
-                label = solvers[str(i)]
-                solver = solver_named(label) if label in known else None
-                adjoint = held[f"adjoint_{i}"] if f"adjoint_{i}" in held.files else None
-                kept[i] = Kept(Start(held[f"y_{i}"], solver), adjoint)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if held is None:
+            raise ValueError("it is missing, or damaged")
+        solvers = json.loads(held["solvers"].tobytes())
+        for i in examples:
+            label = solvers[str(i)]
+            solver = solver_named(label) if label in known else None
+            kept[i] = Kept(Start(held[f"y_{i}"], solver), held.get(f"adjoint_{i}"))
+    except (ValueError, KeyError) as error:
         raise ConfigError(
-            f"{path} cannot be read: {error or type(error).__name__}.",
+            f"{path} cannot be read: {error}.",
             where="the states of a training run",
             fix="give the command again: a damaged step is left out, and made again.",
         ) from error
     return kept
-
-
-def whole(path: Path) -> bool:
-    """Tell whether a file of arrays is there, every byte of it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.error):
-        return False

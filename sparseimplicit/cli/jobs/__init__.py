@@ -1,0 +1,1 @@
+"""A job is a file: its schema, its reading with errors that name the line, and its carrying out."""
