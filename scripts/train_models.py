@@ -61,7 +61,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = sorted(path.stem for path in MODELS.glob("*.toml"))
+    # Those that begin with another model come last.
+    found = sorted(MODELS.glob("*.toml"), key=lambda path: ("\nstart" in path.read_text(), path))
+    known = [path.stem for path in found]
     parser.add_argument("train", type=pathlib.Path)
     parser.add_argument("test", type=pathlib.Path)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}; all if none is named")

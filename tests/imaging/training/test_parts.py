@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sparseimplicit.errors import ConfigError, ShapeError
+from sparseimplicit.executors import available_cores, cores
 from sparseimplicit.imaging import Observation
 from sparseimplicit.imaging.training import (
     Accuracy,
@@ -12,8 +13,6 @@ from sparseimplicit.imaging.training import (
     Minibatch,
     Ridge,
     Smooth,
-    available_cores,
-    cores,
     draw_crops,
     noisy_examples,
 )
