@@ -16,6 +16,7 @@ from ..errors import ShapeError, StructureError
 from .energy import Energy
 from .equation import Equation
 from .spaces import vector_of
+from .weighting import symmetric_matrix
 
 Array = NDArray[np.float64]
 Values = tuple[float, Array, Array]
@@ -90,9 +91,15 @@ class Tracking(Loss):
     target : array, shape (N,), or (observations,)
         d.
     inner : sparse array, optional
-        M, such as `mass` of the basis of the state; the identity by default.
+        M, symmetric, such as `mass` of the basis of the state; the identity by default.
     observe : sparse array, shape (observations, N), optional
         C, such as ``basis.probes(points)``.
+
+    Raises
+    ------
+    StructureError
+        If M is not symmetric: its gradient would be that of ½ (M + Mᵀ).
+    ShapeError, NonFinite
     """
 
     def __init__(
@@ -107,17 +114,17 @@ class Tracking(Loss):
         self.problem = problem
         self.observe = None if observe is None else sparse.csr_array(observe)
         count = size if self.observe is None else self.observe.shape[0]
-        self.target = vector_of(target, count, "target", "Tracking")
-        self.inner = None if inner is None else sparse.csr_array(inner)
+        self.target = vector_of(target, count, "target", "pde.Tracking")
+        self.inner = None if inner is None else symmetric_matrix(inner, "inner=", "pde.Tracking")
         if self.observe is not None and self.observe.shape[1] != size:
             raise ShapeError(
                 f"observe= has {self.observe.shape[1]} columns; the state has {size} values.",
-                where="Tracking",
+                where="pde.Tracking",
             )
         if self.inner is not None and self.inner.shape != (count, count):
             raise ShapeError(
                 f"inner= has shape {self.inner.shape}, needed is ({count}, {count}).",
-                where="Tracking",
+                where="pde.Tracking",
             )
 
     def __call__(self, x: Any, y: Any) -> Values:
@@ -176,11 +183,17 @@ class Quadratic(Loss):
     ----------
     problem : Equation or Energy
     matrix : sparse array, shape (n, n)
-        R, of the control's numbers in x.
+        R, symmetric, of the control's numbers in x.
     control : str, optional
         Its name; the only control by default.
     centre : number or array, shape (n,)
         m₀.
+
+    Raises
+    ------
+    StructureError
+        If R is not symmetric: its gradient would be that of ½ (R + Rᵀ).
+    ShapeError, NonFinite
     """
 
     def __init__(
@@ -194,17 +207,17 @@ class Quadratic(Loss):
         if control is None and len(names) != 1:
             raise ShapeError(
                 f"the problem has controls {', '.join(names) or 'none'}.",
-                where="Quadratic",
+                where="pde.Quadratic",
                 fix="name one.",
             )
         self.problem = problem
         self.place = problem.packing.slice(names[0] if control is None else control)
         n = self.place.stop - self.place.start
-        self.matrix = sparse.csr_array(matrix)
+        self.matrix = symmetric_matrix(matrix, "the matrix", "pde.Quadratic")
         if self.matrix.shape != (n, n):
             raise ShapeError(
                 f"the matrix has shape {self.matrix.shape}; the control has {n} numbers.",
-                where="Quadratic",
+                where="pde.Quadratic",
                 fix="give pde.mass(basis, dofs=problem.control_dofs[name]) where x holds a part.",
             )
         self.centre = np.broadcast_to(np.asarray(centre, dtype=np.float64), (n,))

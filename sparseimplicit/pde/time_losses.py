@@ -11,6 +11,7 @@ from ..conditions import finite_vector
 from ..errors import ShapeError, StructureError
 from ..hypergradient import checked_loss
 from ..linear.operator import Array
+from .weighting import symmetric_matrix
 
 # loss(x, k, t, y) -> (value, L_x or None, L_y or None), for k = 0, …, N.
 TimeLoss = Callable[[Any, int, float, Any], tuple[Any, Any, Any]]
@@ -70,13 +71,17 @@ class TimeTracking:
     ------
     ShapeError
         If the target fits neither one time nor all.
+    StructureError
+        If Q or R is not symmetric: the gradient would be that of ½ (Q + Qᵀ).
     """
 
     def __init__(self, weights: Any, matrix: Any, target: Any = None, control: Any = None) -> None:
         self.weights: Final = finite_vector(weights, np.size(weights), "weights")
-        self.matrix: Final = matrix
-        self.control: Final = control
-        n = int(matrix.shape[0])
+        self.matrix: Final = symmetric_matrix(matrix, "the matrix", "pde.TimeTracking")
+        self.control: Final = (
+            None if control is None else symmetric_matrix(control, "control=", "pde.TimeTracking")
+        )
+        n = int(self.matrix.shape[0])
         if target is None or callable(target):
             self._target = target
             return
@@ -113,8 +118,8 @@ class TimeTracking:
         self, x: Array, k: int, t: float, y: Array, x_dot: Array, y_dot: Array
     ) -> tuple[Any, Any]:
         """Return R ẋ (with the last time) and w_k Q ẏ."""
-        last = self.control is not None and k == self.weights.size - 1
+        control = self.control if k == self.weights.size - 1 else None
         return (
-            self.control @ x_dot if last else None,
+            None if control is None else control @ x_dot,
             self.weights[k] * (self.matrix @ y_dot) if self.weights[k] != 0.0 else None,
         )

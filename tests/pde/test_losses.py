@@ -150,3 +150,33 @@ def test_what_does_not_fit_is_named():
         found["L2"] + (lambda x, y: (0.0, None, y))
     with pytest.raises(ShapeError, match="observe= has"):
         pde.Tracking(equation, [0.0], observe=sparse.csr_array((1, 3)))
+
+
+def test_matrices_that_are_not_symmetric_are_refused():
+    """With ½ vᵀ Q v, Q v is the gradient of a symmetric Q alone; rounding of assembly passes."""
+    V, equation, _ = losses()
+    target, n = np.zeros(V.N), V.N
+    skew = sparse.eye_array(n).tolil()
+    skew[1, 4] = 0.25
+    skew = sparse.csr_array(skew)
+    entry = r"entry \(1, 4\) is 0.25, entry \(4, 1\) is 0"
+    for make in (
+        lambda q: pde.Tracking(equation, target, q),
+        lambda q: pde.Quadratic(equation, q, "m"),
+        lambda q: pde.TimeTracking(np.ones(3), q),
+        lambda q: pde.TimeTracking(np.ones(3), sparse.eye_array(n), control=q),
+    ):
+        with pytest.raises(StructureError, match=entry) as refused:
+            make(skew)
+        assert "(Q + Q.T) / 2" in refused.value.fix
+        make((skew + skew.T) / 2)
+        make(sparse.eye_array(n) * (1 + 1e-15))
+        rounded = pde.mass(V).copy()
+        rounded.data[1] *= 1 + 1e-14
+        make(rounded)
+        with pytest.raises(StructureError, match="real sparse matrix"):
+            make(1j * skew)
+        with pytest.raises(ShapeError, match="square"):
+            make(skew[:3])
+        with pytest.raises(NonFinite, match="NaN"):
+            make(skew * np.nan)
