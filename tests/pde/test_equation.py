@@ -307,3 +307,42 @@ def test_what_does_not_fit_is_named():
     equation = pde.Equation(lambda u, v: u * v, state=V)
     with pytest.raises(ShapeError, match="y has 3 numbers"):
         equation.residual([], np.ones(3))
+
+
+def test_dofs_of_another_basis_are_refused():
+    V = skfem.Basis(skfem.MeshTri().refined(2), skfem.ElementTriP1())
+    coarse = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    quadratic = coarse.with_element(skfem.ElementTriP2())  # of as many numbers as V
+    assert quadratic.N == V.N
+
+    def form(u, v):
+        return dot(grad(u), grad(v)) - v
+
+    for other in (coarse, quadratic):
+        with pytest.raises(ShapeError, match="another mesh or element than field 0"):
+            pde.Equation(form, state=V, fixed=other.get_dofs())
+    for length in (3, V.N + 1):
+        mask = np.zeros(length, dtype=bool)
+        mask[:2] = True
+        with pytest.raises(ShapeError, match=f"mask of {length} for the {V.N}"):
+            pde.Equation(form, state=V, fixed=mask)
+    same = V.with_element(skfem.ElementTriP1()).get_dofs()  # another object, the same numbers
+    mask = np.isin(np.arange(V.N), same.flatten())
+    for known in (same, mask, V.boundary().get_dofs()):
+        assert pde.Equation(form, state=V, fixed=known).n_y == V.N - same.flatten().size
+
+
+def test_dofs_of_a_second_field_need_its_number():
+    U = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP2())
+    P = U.with_element(skfem.ElementTriP1())
+
+    def form(u, v):
+        return u[0] * v[0] + u[1] * v[1]
+
+    both = [U.get_dofs(), P.get_dofs()]
+    with pytest.raises(ShapeError, match="than field 0") as refused:
+        pde.Equation(form, state=(U, P), fixed=both)
+    assert "field=1" in refused.value.fix
+    both[1] = pde.fixed(P.get_dofs(), field=1)
+    equation = pde.Equation(form, state=(U, P), fixed=both)
+    assert equation.n_y == U.N + P.N - sum(b.get_dofs().flatten().size for b in (U, P))
