@@ -52,6 +52,17 @@ def loss_curvature(
     )
 
 
+def check_loss(loss: TimeLoss, times: int, n_x: int, n_y: int, where: str) -> None:
+    """Refuse what is no loss, or one whose sizes are known and are others."""
+    if not callable(loss):
+        raise StructureError(
+            f"a loss along a trajectory is a callable, got {type(loss).__name__}.", where=where,
+            fix="give loss(x, k, t, y) -> (value, L_x or None, L_y or None).",
+        )  # fmt: skip
+    if isinstance(loss, TimeTracking):
+        loss.check(times, n_x, n_y, where)
+
+
 class TimeTracking:
     """``L = Σ_k w_k ½ (y_k − d_k)ᵀ Q (y_k − d_k) + ½ xᵀ R x``, with second order.
 
@@ -82,6 +93,11 @@ class TimeTracking:
             None if control is None else symmetric_matrix(control, "control=", "pde.TimeTracking")
         )
         n = int(self.matrix.shape[0])
+        if self.weights.size < 2:
+            raise ShapeError(
+                f"weights has {self.weights.size} numbers.", where="pde.TimeTracking",
+                fix="give one for each of the times t_0, …, t_N.",
+            )  # fmt: skip
         if target is None or callable(target):
             self._target = target
             return
@@ -92,7 +108,24 @@ class TimeTracking:
                 where="pde.TimeTracking",
                 fix=f"give ({n},) for all times, or ({self.weights.size}, {n}).",
             )
-        self._target = given
+        self._target = finite_vector(given.reshape(-1), given.size, "target").reshape(given.shape)
+
+    def check(self, times: int, n_x: int, n_y: int, where: str) -> None:
+        """Refuse a trajectory of other sizes."""
+        own = self.weights.size, self.matrix.shape[0]
+        for what, found, needed in (
+            ("weights has {} numbers; there are {} times", own[0], times),
+            ("the matrix is for {} unknowns; the state has {}", own[1], n_y),
+            ("control= is for {} parameters; there are {}",
+             n_x if self.control is None else self.control.shape[0], n_x),
+        ):  # fmt: skip
+            if found != needed:
+                raise ShapeError(
+                    f"{what.format(found, needed)}.",
+                    where=f"{where}, pde.TimeTracking",
+                    fix="give weights for t_0, …, t_N, the matrix of the free unknowns, such as "
+                    "pde.mass(V, dofs=equation.free), and control= of the whole of x.",
+                )
 
     def target(self, k: int, t: float) -> Any:
         """Return d_k."""
