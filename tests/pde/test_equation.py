@@ -6,7 +6,7 @@ from scipy import sparse
 
 import sparseimplicit as si
 from sparseimplicit import pde
-from sparseimplicit.errors import ShapeError, StructureError
+from sparseimplicit.errors import NonFinite, ShapeError, StructureError
 from sparseimplicit.pde import div, dot, grad, inner, sym_grad
 
 skfem = pytest.importorskip("skfem", reason="the extra pde is not installed")
@@ -346,3 +346,37 @@ def test_dofs_of_a_second_field_need_its_number():
     both[1] = pde.fixed(P.get_dofs(), field=1)
     equation = pde.Equation(form, state=(U, P), fixed=both)
     assert equation.n_y == U.N + P.N - sum(b.get_dofs().flatten().size for b in (U, P))
+
+
+def test_controls_in_another_order_than_the_arguments_are_refused():
+    V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    controls = {"m": V, "k": V}
+
+    def form(u, v, k, m):
+        return np.exp(m) * dot(grad(u), grad(v)) + np.exp(k) * u * v
+
+    with pytest.raises(StructureError, match=r"calls control 'm' k, .* controls are m, k") as e:
+        pde.Equation(form, state=V, control=controls)
+    assert "(u, v, m, k)" in e.value.fix
+    with pytest.raises(StructureError, match="calls control 'm' k"):
+        pde.Energy(lambda u, k, m: k * m * u**2, state=V, control=controls)
+    right = pde.Equation(form, state=V, control={"k": V, "m": V})
+    named = pde.Equation(lambda u, v, a, b: form(u, v, b, a), state=V, control=controls)
+    z, y = np.random.default_rng(1).standard_normal((2, 2 * V.N))
+    swapped = np.r_[z[V.N :], z[: V.N]]
+    np.testing.assert_allclose(
+        named.residual(z, y[: V.N]), right.residual(swapped, y[: V.N]), rtol=1e-13
+    )
+
+
+def test_data_are_named_where_they_do_not_fit():
+    V = skfem.Basis(skfem.MeshTri(), skfem.ElementTriP1())
+    for data in ("a", lambda x: x, None, 1j):
+        with pytest.raises(StructureError, match="data 'k' must be real numbers"):
+            pde.integral(lambda u, v, w: w.k * u * v, V, data={"k": data})
+    for data in (np.nan, np.full((2, 6), np.inf)):
+        with pytest.raises(NonFinite, match="data 'k' holds NaN"):
+            pde.integral(lambda u, v, w: w.k * u * v, V, data={"k": data})
+    for name in "xhn":
+        with pytest.raises(StructureError, match=f"would hide w\\.{name}"):
+            pde.integral(lambda u, v: u * v, V, data={name: 1.0})
