@@ -6,6 +6,9 @@ it. Its exact gradient is
     dL/dx = L_x − Bᵀ A⁻ᵀ L_y        A = ∂c/∂yᵀ (the Hessian),  B = ∂c/∂xᵀ (the cross-Hessian)
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .thread_limits import threads  # before numba is loaded
 
 # isort: split
@@ -43,6 +46,9 @@ from .problem import MinimizationProblem, RootProblem
 from .reduced_hessian import ReducedHessian, ReducedHessianReport, reduced_hessian
 from .second_order import SecondOrderLoss, TwiceDifferentiable, differences_of_second_order
 from .state_report import StateReport
+
+if TYPE_CHECKING:
+    from . import pde
 
 __version__ = "0.1.0"
 
@@ -86,6 +92,7 @@ __all__ = [
     "parameters",
     "part",
     "patches",
+    "pde",
     "reduced_hessian",
     "register_solver",
     "shared",
@@ -96,3 +103,10 @@ __all__ = [
     "vjp",
     "where",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `pde` where it is first asked for; it needs scikit-fem only where forms are made."""
+    if name == "pde":
+        return importlib.import_module(".pde", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

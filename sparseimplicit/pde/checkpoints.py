@@ -19,6 +19,21 @@ Node = tuple[Array, ...]  # y_k; with its tangents where they run along
 Window = tuple[Node, ...]  # the nodes that the next step looks back on, the newest last
 
 
+def check_room(max_states: int, steps: int, memory: int, vectors: int) -> None:
+    """Refuse a bound that leaves no room for one window to restart from.
+
+    vectors : arrays of a node, y_k and its tangents.
+    """
+    least = vectors * min(2 * memory + 1, steps + 1)
+    if max_states < least:
+        raise ConfigError(
+            f"max_states = {max_states} leaves no room: a step holds {(memory + 1) * vectors} "
+            f"arrays, a restart {memory * vectors}.",
+            where="pde.TimeStepping",
+            fix=f"give at least max_states={least}.",
+        )
+
+
 class Sweep:
     """Forward from node 0 to node N, then back, where each step sees the nodes around it again.
 
@@ -81,14 +96,8 @@ class Sweep:
         if max_states is None or max_states >= vectors * (steps + 1):
             self._nodes = [first]
             return
+        check_room(max_states, steps, memory, vectors)
         windows = (max_states // vectors - memory - 1) // memory
-        if windows < 1:
-            raise ConfigError(
-                f"max_states = {max_states} leaves no room: a step holds {(memory + 1) * vectors} "
-                f"arrays, a restart {memory * vectors}.",
-                where="pde.TimeStepping",
-                fix=f"give at least max_states={(2 * memory + 1) * vectors}.",
-            )
         package = require("checkpoint_schedules", extra="pde", purpose="a bound on states held")
         self._schedule = package.MultistageCheckpointSchedule(steps, windows, on_disk)
         self._storage: Final = package.StorageType

@@ -8,8 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NotConverged, ShapeError, SparseImplicitError
+from ..conditions import parameter_vector
+from ..errors import (
+    ConfigError,
+    NonFinite,
+    NotConverged,
+    NotPositiveDefinite,
+    ShapeError,
+    SingularSystem,
+    SparseImplicitError,
+)
 from ..implicit import ImplicitFunction, SolvedState
+from ..linear.checks import check_count, check_rtol
 from ..report import Report
 
 
@@ -68,6 +78,8 @@ def continuation(
 
     Raises
     ------
+    ConfigError, ShapeError, NonFinite, StructureError
+        From arguments that do not fit.
     NotConverged
         With all attempts and their residuals in ``error.report``, and in ``error.best`` the last
         `SolvedState` on the path, or None.
@@ -76,18 +88,25 @@ def continuation(
     -----
     Guesses are secants of the last two states, as Allgower and Georg 1990, section 2.
     """
-    x_at = path if callable(path) else _line(*path)
+    x_at = path if callable(path) else _line(path)
+    check_count(steps, "steps", "pde.continuation")
+    if not 0.0 < smallest <= 1.0:
+        raise ConfigError(f"smallest = {smallest}.", where="pde.continuation",
+                          fix="give a step in t, above 0 and no more than 1.")  # fmt: skip
+    check_rtol(rtol, "pde.continuation")
+    check_rtol(loose, "pde.continuation")
+    if not np.isfinite(y0).all():
+        raise NonFinite("y0 holds NaN or infinity.", where="pde.continuation")
     attempts: list[Step] = []
     known: list[tuple[float, SolvedState]] = []
     t, step, guess = 0.0, 1.0 / steps, np.asarray(y0, dtype=np.float64)
     while True:
         target = t if not known else min(1.0, t + step)
         accuracy = rtol if target >= 1.0 else max(loose, rtol)
+        x = parameter_vector(x_at(target), f"the path at t = {target:.4g}")
         try:
-            solved = implicit.solve(
-                x_at(target), guess, start=known[-1][1] if known else None, rtol=accuracy
-            )
-        except SparseImplicitError as error:
+            solved = implicit.solve(x, guess, start=known[-1][1] if known else None, rtol=accuracy)
+        except (NotConverged, NotPositiveDefinite, SingularSystem, NonFinite) as error:
             attempts.append(_failed(target, error))
             step *= 0.5
             if not known or step < smallest:
@@ -105,8 +124,11 @@ def continuation(
         guess = _secant(known, min(1.0, t + step))
 
 
-def _line(first: Any, last: Any) -> Callable[[float], Any]:
-    a, b = (np.asarray(v, dtype=np.float64) for v in (first, last))
+def _line(path: Any) -> Callable[[float], Any]:
+    if not isinstance(path, list | tuple) or len(path) != 2:
+        raise ShapeError("a path is a callable or a pair.", where="pde.continuation",
+                         fix="give t ↦ x(t) for t in [0, 1], or (x at 0, x at 1).")  # fmt: skip
+    a, b = (np.asarray(v, dtype=np.float64) for v in path)
     if a.shape != b.shape:
         raise ShapeError(f"the path leads from {a.shape} to {b.shape}.", where="pde.continuation")
     return lambda t: (1.0 - t) * a + t * b

@@ -20,11 +20,17 @@ Ints = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Fixed:
-    """Unknowns with Dirichlet values: made by `fixed`."""
+    """Unknowns with Dirichlet values: made by `fixed`.
+
+    numbering : Dofs of scikit-fem whose numbers ``places`` are, where they came from such
+    length : int, of the mask where they came from one
+    """
 
     places: Ints
     values: Any
     field: int
+    numbering: Any = None
+    length: int | None = None
 
 
 def fixed(dofs: Any, values: Any = 0.0, *, field: int = 0) -> Fixed:
@@ -38,9 +44,17 @@ def fixed(dofs: Any, values: Any = 0.0, *, field: int = 0) -> Fixed:
         A name makes them a control: a block of the parameter, in ascending order of the unknowns.
     field : int
         Of the state, counted from 0.
+
+    Raises
+    ------
+    ShapeError, NonFinite
+        Dofs of another mesh or element, and masks of another length, are refused where the
+        problem is made.
     """
     places = np.asarray(dofs.flatten() if hasattr(dofs, "flatten") else dofs)
+    length = None
     if places.dtype == np.bool_:
+        length = int(places.size)
         places = np.flatnonzero(places)
     if places.dtype.kind not in "iu" and places.size:
         raise ShapeError(
@@ -63,7 +77,7 @@ def fixed(dofs: Any, values: Any = 0.0, *, field: int = 0) -> Fixed:
         values = np.broadcast_to(given.reshape(-1), flat.shape)[order]
     if np.unique(flat).size != flat.size:
         raise ShapeError("an unknown is named twice.", where="pde.fixed", fix="name each once.")
-    return Fixed(flat[order], values, field)
+    return Fixed(flat[order], values, field, getattr(dofs, "obj", None), length)
 
 
 class Split:
@@ -91,7 +105,8 @@ class Split:
             raise ShapeError(
                 "fixed= names an unknown twice.",
                 where="fixed=",
-                fix="leave corners to one of the two boundaries.",
+                fix="leave corners to one of the two boundaries; give dofs of a second field by "
+                "field, pde.fixed(dofs, field=1).",
             )
         self.fixed = places
         self.free = np.setdiff1d(np.arange(size), places)

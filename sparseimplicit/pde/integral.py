@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from ..errors import ShapeError, StructureError
+from ..errors import NonFinite, ShapeError, StructureError
 from .shapes import check_basis
+
+OWN: Final = ("x", "h", "n")  # what w has without data
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,8 @@ def integral(
         and the data by name.
     state : basis or sequence of bases
     control : basis or int, or mapping of names to them, optional
-        An int n is a control of n numbers that the whole domain shares. Controls of several
+        An int n is a control of n numbers that the whole domain shares: a number where n = 1, else
+        a vector. Controls are arguments in their order, whatever these are called. Those of several
         integrals are the same if they have the same name; without a name it is "control".
     data : mapping of names, optional
         Numbers, arrays of shape (…, elements, points), or ``basis.interpolate(vector)``.
@@ -59,8 +62,10 @@ def integral(
 
     Raises
     ------
-    StructureError, ShapeError
+    ShapeError
         Where the bases are not on one mesh and quadrature.
+    StructureError, NonFinite
+        From data that are no numbers, NaN, or called as what ``w`` has itself.
     """
     if not callable(function):
         raise StructureError(
@@ -69,7 +74,7 @@ def integral(
     bases = tuple(state) if isinstance(state, list | tuple) else (state,)
     controls = {} if control is None else control
     controls = dict(controls) if isinstance(controls, Mapping) else {"control": controls}
-    made = Integral(function, bases, controls, dict(data or {}))
+    made = Integral(function, bases, controls, _data(data))
     for basis in bases:
         check_basis(basis, "state=")
     for name, given in controls.items():
@@ -93,6 +98,26 @@ def integral(
                 "all.",
             )
     return made
+
+
+def _data(given: Any) -> dict[str, Any]:
+    """Return data by name; refuse what is no number, NaN, or would hide what w has itself."""
+    data = dict(given or {})
+    for name, values in data.items():
+        if name in OWN:
+            raise StructureError(f"data '{name}' would hide w.{name}.", where="pde.integral",
+                                 fix="give it another name.")  # fmt: skip
+        kind = np.asarray(values).dtype.kind
+        if kind not in "fiub":
+            raise StructureError(
+                f"data '{name}' must be real numbers, got {type(values).__name__}.",
+                where="pde.integral",
+                fix="give a number, an array of shape (…, elements, points), or "
+                "basis.interpolate(vector); write functions of w.x in the integrand.",
+            )
+        if not np.isfinite(np.asarray(values)).all():
+            raise NonFinite(f"data '{name}' holds NaN or infinity.", where="pde.integral")
+    return data
 
 
 def is_number(given: Any) -> bool:

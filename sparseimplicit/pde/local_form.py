@@ -18,7 +18,7 @@ from ..errors import ShapeError, SparseImplicitError, StructureError
 from .columns import Columns
 from .fields import Field
 from .fields import field as field_of
-from .integral import Integral, is_number
+from .integral import OWN, Integral, is_number
 from .shapes import Place, Shapes
 
 
@@ -36,9 +36,9 @@ class PointData:
         """Return data, or the coordinates x, the size h, the normal n."""
         if name in self._data:
             return self._place.data(name, self._data[name])
-        if name in ("x", "h", "n"):
+        if name in OWN:
             return getattr(self._place, name)
-        known = ", ".join(["x", "h", "n", *self._data])
+        known = ", ".join([*OWN, *self._data])
         raise StructureError(
             f"a weak form asks for w.{name}; known are {known}.",
             where="weak form",
@@ -157,6 +157,7 @@ class LocalForm:
             except TypeError:
                 continue
             self.takes_data = takes
+            self._check_names(signature, told)
             return
         raise StructureError(
             f"the integrand takes {signature}; it is called with ({', '.join(told)}) or "
@@ -164,6 +165,18 @@ class LocalForm:
             where=self.name,
             fix="give it one argument for each control, in their order.",
         )
+
+    def _check_names(self, signature: inspect.Signature, told: list[str]) -> None:
+        """Refuse an argument that has the name of another control than stands in its place."""
+        for argument, name in zip(signature.parameters, told, strict=False):
+            if argument != name and argument in self.controls and name in self.controls:
+                raise StructureError(
+                    f"the integrand calls control '{name}' {argument}, which is that of another "
+                    f"control: it takes {signature}, the controls are {', '.join(self.controls)}.",
+                    where=self.name,
+                    fix=f"controls are given in their order: write ({', '.join(told)}), or state "
+                    "control= in the order of the arguments.",
+                )
 
 
 class _Test:

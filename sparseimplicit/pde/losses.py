@@ -1,6 +1,6 @@
 """Losses of a state and its controls, with first and second derivatives.
 
-``J = tracking + 1e-6 * l2``: losses add, and numbers scale them.
+``J = tracking + 1e-6 * l2``: losses add and subtract, and numbers scale them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import ShapeError, StructureError
+from ..errors import NonFinite, ShapeError, StructureError
 from .energy import Energy
 from .equation import Equation
 from .spaces import vector_of
+from .weighting import symmetric_matrix
 
 Array = NDArray[np.float64]
 Values = tuple[float, Array, Array]
@@ -35,15 +36,49 @@ class Loss:
         """Return L_xx ẋ + L_xy ẏ, (n_x,), and L_yx ẋ + L_yy ẏ, (n_y,)."""
         raise NotImplementedError
 
-    def __add__(self, other: Loss) -> Loss:
+    __array_ufunc__ = None  # an array times a loss is refused, not an array of losses
+
+    def __add__(self, other: Any) -> Loss:
         """Return the sum of two losses."""
         return Sum([(1.0, self), (1.0, other)])
 
-    def __mul__(self, factor: float) -> Loss:
+    def __radd__(self, other: Any) -> Loss:
+        """Return itself for the 0 with which ``sum`` begins."""
+        if isinstance(other, int) and other == 0:
+            return self
+        return Sum([(1.0, other), (1.0, self)])
+
+    def __sub__(self, other: Any) -> Loss:
+        """Return the difference of two losses."""
+        return Sum([(1.0, self), (-1.0, other)])
+
+    def __neg__(self) -> Loss:
+        """Return the loss times −1."""
+        return Sum([(-1.0, self)])
+
+    def __mul__(self, factor: Any) -> Loss:
         """Return the loss times a number."""
-        return Sum([(float(factor), self)])
+        return Sum([(_factor(factor), self)])
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> Loss:
+        """Return the loss divided by a number."""
+        if _factor(divisor) == 0.0:
+            raise NonFinite("a loss is divided by 0.", where="pde.Loss")
+        return Sum([(1.0 / _factor(divisor), self)])
+
+
+def _factor(given: Any) -> float:
+    """Return a finite number by which a loss is scaled."""
+    if isinstance(given, Loss) or np.ndim(given) or np.asarray(given).dtype.kind not in "fiu":
+        raise StructureError(
+            f"a loss cannot be scaled by {type(given).__name__}.", where="pde.Loss",
+            fix="scale it by a real number.",
+        )  # fmt: skip
+    if not np.isfinite(given):
+        raise NonFinite(f"a loss cannot be scaled by {given}.", where="pde.Loss")
+    return float(given)
 
 
 class Sum(Loss):
@@ -90,9 +125,15 @@ class Tracking(Loss):
     target : array, shape (N,), or (observations,)
         d.
     inner : sparse array, optional
-        M, such as `mass` of the basis of the state; the identity by default.
+        M, symmetric, such as `mass` of the basis of the state; the identity by default.
     observe : sparse array, shape (observations, N), optional
         C, such as ``basis.probes(points)``.
+
+    Raises
+    ------
+    StructureError
+        If M is not symmetric: its gradient would be that of ½ (M + Mᵀ).
+    ShapeError, NonFinite
     """
 
     def __init__(
@@ -107,17 +148,20 @@ class Tracking(Loss):
         self.problem = problem
         self.observe = None if observe is None else sparse.csr_array(observe)
         count = size if self.observe is None else self.observe.shape[0]
-        self.target = vector_of(target, count, "target", "Tracking")
-        self.inner = None if inner is None else sparse.csr_array(inner)
+        self.target = vector_of(target, count, "target", "pde.Tracking")
+        if not np.isfinite(self.target).all():
+            raise NonFinite("target holds NaN or infinity.", where="pde.Tracking",
+                            fix="observe= picks the values that were measured.")  # fmt: skip
+        self.inner = None if inner is None else symmetric_matrix(inner, "inner=", "pde.Tracking")
         if self.observe is not None and self.observe.shape[1] != size:
             raise ShapeError(
                 f"observe= has {self.observe.shape[1]} columns; the state has {size} values.",
-                where="Tracking",
+                where="pde.Tracking",
             )
         if self.inner is not None and self.inner.shape != (count, count):
             raise ShapeError(
                 f"inner= has shape {self.inner.shape}, needed is ({count}, {count}).",
-                where="Tracking",
+                where="pde.Tracking",
             )
 
     def __call__(self, x: Any, y: Any) -> Values:
@@ -157,6 +201,8 @@ class Linear(Loss):
     def __init__(self, problem: Equation | Energy, weights: Any) -> None:
         self.problem = problem
         self.weights = vector_of(weights, problem.spaces.size, "weights", "pde.Linear")
+        if not np.isfinite(self.weights).all():
+            raise NonFinite("weights holds NaN or infinity.", where="pde.Linear")
 
     def __call__(self, x: Any, y: Any) -> Values:
         """Return value, L_x and L_y."""
@@ -176,11 +222,17 @@ class Quadratic(Loss):
     ----------
     problem : Equation or Energy
     matrix : sparse array, shape (n, n)
-        R, of the control's numbers in x.
+        R, symmetric, of the control's numbers in x.
     control : str, optional
         Its name; the only control by default.
     centre : number or array, shape (n,)
         m₀.
+
+    Raises
+    ------
+    StructureError
+        If R is not symmetric: its gradient would be that of ½ (R + Rᵀ).
+    ShapeError, NonFinite
     """
 
     def __init__(
@@ -194,20 +246,29 @@ class Quadratic(Loss):
         if control is None and len(names) != 1:
             raise ShapeError(
                 f"the problem has controls {', '.join(names) or 'none'}.",
-                where="Quadratic",
+                where="pde.Quadratic",
                 fix="name one.",
             )
         self.problem = problem
         self.place = problem.packing.slice(names[0] if control is None else control)
         n = self.place.stop - self.place.start
-        self.matrix = sparse.csr_array(matrix)
+        self.matrix = symmetric_matrix(matrix, "the matrix", "pde.Quadratic")
         if self.matrix.shape != (n, n):
             raise ShapeError(
                 f"the matrix has shape {self.matrix.shape}; the control has {n} numbers.",
-                where="Quadratic",
+                where="pde.Quadratic",
                 fix="give pde.mass(basis, dofs=problem.control_dofs[name]) where x holds a part.",
             )
-        self.centre = np.broadcast_to(np.asarray(centre, dtype=np.float64), (n,))
+        middle = np.asarray(centre, dtype=np.float64)
+        if middle.shape not in ((), (1,), (n,)):
+            raise ShapeError(
+                f"centre= has shape {middle.shape}; the control has {n} numbers.",
+                where="pde.Quadratic",
+                fix=f"give a number, or an array of shape ({n},).",
+            )
+        if not np.isfinite(middle).all():
+            raise NonFinite("centre= holds NaN or infinity.", where="pde.Quadratic")
+        self.centre = np.broadcast_to(middle, (n,))
 
     def __call__(self, x: Any, y: Any) -> Values:
         """Return value, L_x and L_y = 0."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
+from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._optional import require
-from ..errors import ConfigError, NonFinite, ShapeError
+from ..errors import ConfigError, NonFinite, ShapeError, StructureError
+from ..files import write_atomically
+from .xdmf import write_xdmf
 
 CELLS: Final = {
     "MeshLine": "line", "MeshTri": "triangle", "MeshQuad": "quad", "MeshTet": "tetra",
@@ -19,6 +24,7 @@ CELLS: Final = {
 }  # fmt: skip
 # scikit-fem's numbering of a hexahedron's corners, in the order of VTK.
 HEXAHEDRON: Final = (0, 1, 4, 2, 3, 6, 7, 5)
+ENDINGS: Final = (".vtu", ".vtk", ".xdmf")
 
 
 def write_vtk(path: str | Path, mesh: Any, fields: Mapping[str, Any]) -> Path:
@@ -27,11 +33,14 @@ def write_vtk(path: str | Path, mesh: Any, fields: Mapping[str, Any]) -> Path:
     Parameters
     ----------
     path : str or Path
+        The file is there whole or not at all: on an error, one of that name stays as it was.
+        Folders are made. An .xdmf is one file that holds its numbers as text.
     mesh : of scikit-fem, or a basis on it
         Its corners and straight cells are written.
     fields : mapping of names to arrays, or to pairs (basis, array)
-        An array of one number (or row) for each vertex or cell; or the numbers of a basis, which
-        are written at the vertices, or at the centres of cells where it knows no vertices.
+        An array of one number (or row) for each vertex or cell; or the numbers of a basis on this
+        mesh, which are written at the vertices, or at the centres of cells where it knows no
+        vertices.
 
     Returns
     -------
@@ -39,9 +48,18 @@ def write_vtk(path: str | Path, mesh: Any, fields: Mapping[str, Any]) -> Path:
 
     Raises
     ------
-    ShapeError, NonFinite, ConfigError, MissingBackend
+    ConfigError
+        If the name has another ending, a field's name cannot stand in such a file, or the file
+        cannot be written.
+    ShapeError, StructureError, NonFinite
+        From a field that does not fit the mesh, is complex, or holds NaN.
+    MissingBackend
     """
-    meshio = require("meshio", extra="pde", purpose="writing fields")
+    target = Path(path)
+    ending = target.suffix.lower()
+    if ending not in ENDINGS:
+        raise ConfigError(f"{target} does not say what to write.", where="pde.write_vtk",
+                          fix=f"take a name ending in {', '.join(ENDINGS)}.")  # fmt: skip
     mesh = getattr(mesh, "mesh", mesh)
     kind = next(
         (cell for name, cell in CELLS.items() if type(mesh).__name__.startswith(name)), None
@@ -53,25 +71,59 @@ def write_vtk(path: str | Path, mesh: Any, fields: Mapping[str, Any]) -> Path:
     if kind == "hexahedron":
         corners = corners[:, HEXAHEDRON]
     used = int(corners.max()) + 1
-    points: dict[str, Any] = {}
-    cells: dict[str, Any] = {}
+    points: dict[str, NDArray[np.float64]] = {}
+    cells: dict[str, NDArray[np.float64]] = {}
+    if not isinstance(fields, Mapping):
+        raise StructureError(
+            f"fields are given by name, got {type(fields).__name__}.", where="pde.write_vtk",
+            fix="give {'u': (basis, values)}.",
+        )  # fmt: skip
     for name, given in fields.items():
+        _check_name(name, ending)
         at_points, values = _at_places(name, given, mesh, used)
         if not np.isfinite(values).all():
             raise NonFinite(f"field '{name}' holds NaN or inf.", where="pde.write_vtk")
-        if at_points:
-            points[name] = values
-        else:
-            cells[name] = [values]
+        (points if at_points else cells)[name] = values
     place = np.zeros((used, 3))
     place[:, : mesh.dim()] = mesh.p[:, :used].T
-    target = Path(path)
-    try:
-        meshio.write(target, meshio.Mesh(place, [(kind, corners)], points, cells))
-    except (OSError, KeyError, ValueError, meshio.WriteError, meshio.ReadError) as error:
-        raise ConfigError(f"{target} cannot be written ({error}).", where="pde.write_vtk",
-                          fix="take a name ending in .vtu, .vtk or .xdmf.") from error  # fmt: skip
+    if ending == ".xdmf":
+        _write(target, lambda file: write_xdmf(file, place, (kind, corners), points, cells))
+        return target
+    meshio = require("meshio", extra="pde", purpose="writing fields")
+    if ending == ".vtu":  # meshio writes names as they are
+        points, cells = ({_quoted(n): v for n, v in of.items()} for of in (points, cells))
+    whole = meshio.Mesh(place, [(kind, corners)], points, {n: [v] for n, v in cells.items()})
+
+    def write(file: BinaryIO) -> None:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+            made = Path(folder) / f"made{ending}"  # meshio writes by name alone
+            meshio.write(made, whole)
+            with made.open("rb") as found:
+                shutil.copyfileobj(found, file)
+
+    _write(target, write)
     return target
+
+
+def _write(target: Path, write: Callable[[BinaryIO], Any]) -> None:
+    try:
+        write_atomically(target, write)
+    except ConfigError as error:
+        raise error.at("pde.write_vtk") from error.__cause__
+
+
+def _quoted(name: str) -> str:
+    return escape(name, {'"': "&quot;"})
+
+
+def _check_name(name: Any, ending: str) -> None:
+    """Refuse names of fields that a file cannot hold."""
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise ConfigError(f"a field cannot be called {name!r}.", where="pde.write_vtk",
+                          fix="give it a name of printable letters.")  # fmt: skip
+    if ending == ".vtk" and " " in name:
+        raise ConfigError(f"in a .vtk file a field cannot be called {name!r}, with a space.",
+                          where="pde.write_vtk", fix="take another name, or .vtu.")  # fmt: skip
 
 
 def figure(basis: Any, values: Any, *, title: str = "") -> bytes:
@@ -117,9 +169,16 @@ def figure(basis: Any, values: Any, *, title: str = "") -> bytes:
 def _at_places(name: str, given: Any, mesh: Any, vertices: int) -> tuple[bool, NDArray[np.float64]]:
     """Return whether a field stands at vertices (or else at cells), and its values there."""
     cells = int(mesh.nelements)
-    if not (isinstance(given, tuple) and len(given) == 2):
-        array = np.asarray(given, dtype=np.float64)
-        if array.shape[:1] not in ((vertices,), (cells,)):
+    numbers = np.asarray(given[1] if _is_pair(given) else given)
+    if numbers.dtype.kind not in "fiub":
+        raise StructureError(
+            f"field '{name}' is of {numbers.dtype}; real numbers are written.",
+            where="pde.write_vtk",
+            fix="give the real and the imaginary part of a complex field a name each.",
+        )
+    if not _is_pair(given):
+        array = numbers.astype(np.float64)
+        if array.ndim not in (1, 2) or array.shape[0] not in (vertices, cells):
             raise ShapeError(
                 f"field '{name}' has shape {array.shape}; there are {vertices} vertices, {cells} "
                 "cells.",
@@ -127,7 +186,13 @@ def _at_places(name: str, given: Any, mesh: Any, vertices: int) -> tuple[bool, N
                 fix="give (basis, values) for the numbers of a basis.",
             )
         return array.shape[0] == vertices, array
-    basis, values = given[0], np.asarray(given[1], dtype=np.float64)
+    basis, values = given[0], numbers.astype(np.float64)
+    if not _same_mesh(basis.mesh, mesh):
+        raise ShapeError(
+            f"the basis of field '{name}' is on another mesh than the one that is written.",
+            where="pde.write_vtk",
+            fix="write each mesh to a file of its own, or interpolate.",
+        )
     if values.shape != (basis.N,):
         raise ShapeError(f"field '{name}' has shape {values.shape}; its basis has N = {basis.N}.",
                          where="pde.write_vtk")  # fmt: skip
@@ -142,3 +207,12 @@ def _at_places(name: str, given: Any, mesh: Any, vertices: int) -> tuple[bool, N
         raise ShapeError(f"field '{name}' has {inside.shape[0]} numbers a cell.",
                          where="pde.write_vtk", fix="project it on P0 or P1.")  # fmt: skip
     return False, values[inside[0]]
+
+
+def _is_pair(given: Any) -> bool:
+    """Tell whether a field is given as (basis, values)."""
+    return isinstance(given, tuple) and len(given) == 2 and hasattr(given[0], "mesh")
+
+
+def _same_mesh(one: Any, other: Any) -> bool:
+    return one is other or (np.array_equal(one.t, other.t) and np.array_equal(one.p, other.p))

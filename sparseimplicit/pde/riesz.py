@@ -25,7 +25,13 @@ def mass(basis: Any, *, lumped: bool = False, dofs: Any = None) -> sparse.csr_ar
     Raises
     ------
     StructureError
-        If a lumped entry is not positive, as that of a vertex of quadratic triangles is 0.
+        If a lumped entry is not positive, as that of a vertex of quadratic triangles is 0; if the
+        quadrature has too few points to tell the shape functions of an element apart.
+
+    Notes
+    -----
+    The quadrature is the basis's: exact for straight cells where its ``intorder`` is twice the
+    degree of the element, as it is by scikit-fem's default.
     """
     made = _kept(_form(basis, 1.0, 0.0), dofs)
     if not lumped:
@@ -43,7 +49,8 @@ def mass(basis: Any, *, lumped: bool = False, dofs: Any = None) -> sparse.csr_ar
 def h1(basis: Any, scale: float = 1.0, *, dofs: Any = None) -> sparse.csr_array:
     """Return ∫ φ_i · φ_j + ℓ² ∇φ_i : ∇φ_j, the inner product of H¹ with the length ℓ = ``scale``.
 
-    Its Riesz map smooths gradients over the length ℓ.
+    Its Riesz map smooths gradients over the length ℓ. Raises as `mass` where the quadrature has too
+    few points.
     """
     return _kept(_form(basis, 1.0, _finite(scale) ** 2), dofs)
 
@@ -55,6 +62,13 @@ def stiffness(basis: Any, *, dofs: Any = None) -> sparse.csr_array:
 
 def _form(basis: Any, of_values: float, of_slopes: float) -> sparse.csr_array:
     check_basis(basis, "basis")
+    if of_slopes and basis.basis[0][0].grad is None:
+        raise StructureError(
+            f"{type(basis.elem).__name__} has no gradient.", where="pde.h1, pde.stiffness",
+            fix="take pde.mass, the inner product of L².",
+        )  # fmt: skip
+    if of_values:
+        _check_quadrature(basis, of_slopes != 0.0)
 
     def contracted(a: Any, b: Any) -> Any:
         product = np.asarray(a) * np.asarray(b)
@@ -66,6 +80,25 @@ def _form(basis: Any, of_values: float, of_slopes: float) -> sparse.csr_array:
 
     assembled = skfem("inner products").BilinearForm(form).assemble(basis)
     return sparse.csr_array(assembled)
+
+
+def _check_quadrature(basis: Any, slopes: bool) -> None:
+    """Refuse points that leave some function of a cell out: the inner product would be singular."""
+    if not isinstance(basis, skfem("inner products").CellBasis):
+        return  # on facets, functions of the inside vanish
+    rows = []
+    for (shape,) in basis.basis:
+        seen = [shape, shape.grad] if slopes else [shape]
+        rows.append(np.concatenate([np.asarray(a)[..., 0, :].ravel() for a in seen]))
+    rank = int(np.linalg.matrix_rank(np.array(rows)))
+    if rank < len(rows):
+        degree = 2 * int(basis.elem.maxdeg)
+        raise StructureError(
+            f"{len(basis.W)} points of quadrature cannot tell the {len(rows)} shape functions of "
+            f"a cell apart, only {rank} of them: this is no inner product.",
+            where="pde.mass, pde.h1",
+            fix=f"make the basis with intorder={degree}, twice the degree of its element.",
+        )
 
 
 def _kept(matrix: sparse.csr_array, dofs: Any) -> sparse.csr_array:

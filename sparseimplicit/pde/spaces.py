@@ -165,7 +165,30 @@ class Spaces:
                 f"fixed= names an unknown beyond the {last - first} of field {f.field}.",
                 where="fixed=",
             )
+        if f.length not in (None, last - first):
+            raise ShapeError(
+                f"fixed= has a mask of {f.length} for the {last - first} unknowns of field "
+                f"{f.field}.",
+                where="fixed=",
+                fix="give one boolean for each number of the basis, or basis.get_dofs(…).",
+            )
+        bases = [i.state[f.field] for i in self.integrals]
+        if f.numbering is not None and not any(_same_numbers(f.numbering, b.dofs) for b in bases):
+            raise ShapeError(
+                f"fixed= has dofs of another mesh or element than field {f.field} of the state.",
+                where="fixed=",
+                fix="give get_dofs of the basis of the state; those of a further field with its "
+                "number, pde.fixed(dofs, field=1).",
+            )
         return Fixed(f.places + first, f.values, f.field)
+
+
+def _same_numbers(one: Any, other: Any) -> bool:
+    """Tell whether two Dofs of scikit-fem number the same cells in the same way."""
+    return one is other or (
+        np.array_equal(one.element_dofs, other.element_dofs)
+        and np.array_equal(one.topo.t, other.topo.t)
+    )
 
 
 def _fixed(given: Any) -> list[Fixed]:

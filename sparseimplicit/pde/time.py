@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..conditions import parameter_vector
-from ..errors import ConfigError
 from ..linear import Solver
-from ..linear.checks import check_rtol
+from ..linear.checks import check_count, check_rtol
+from .checkpoints import check_room
 from .evolution import Evolution, checked_times
 from .schemes import Scheme, scheme_named
 from .trajectory import Trajectory, Visit
@@ -35,7 +35,9 @@ class TimeStepping:
         ``"auto"`` chooses at the first step.
     max_states : int, optional
         Bound on the states held at once; earlier ones are then computed again on the way back,
-        by Revolve's schedule. None holds all N + 1.
+        by Revolve's schedule. None holds all N + 1. The least is 3 (5 for BDF2), or N + 1; for
+        Hessians twice that, as a state's tangent is held with it, and (1 + p) times for p
+        directions at once.
     states_on_disk : int
         Windows of states (one state each, two for BDF2) that may lie on disk beside that bound.
     max_factors : int
@@ -43,6 +45,13 @@ class TimeStepping:
         nonlinear evolution needs N to spare the sweeps after the first their factorizations.
     max_iterations : int
         Of Newton's method, in each step.
+
+    Raises
+    ------
+    ConfigError
+        If a count is no whole number, or less than its least.
+    ShapeError, NonFinite
+        From times that do not rise.
 
     Examples
     --------
@@ -73,16 +82,16 @@ class TimeStepping:
         max_factors: int = 4,
         max_iterations: int = 50,
     ) -> None:
-        if max_factors < 1 or states_on_disk < 0:
-            raise ConfigError(
-                f"max_factors = {max_factors}, states_on_disk = {states_on_disk}.",
-                where="pde.TimeStepping",
-                fix="hold at least one factor, and no fewer than 0 states on disk.",
-            )
+        check_count(states_on_disk, "states_on_disk", "pde.TimeStepping", 0)
+        check_count(max_factors, "max_factors", "pde.TimeStepping")
+        check_count(max_iterations, "max_iterations", "pde.TimeStepping")
         self.evolution: Final = evolution
         self.times: Final = checked_times(times)
         self.initial: Final = initial
         self.scheme: Final = scheme_named(scheme)
+        if max_states is not None:
+            check_count(max_states, "max_states", "pde.TimeStepping")
+            check_room(max_states, self.times.size - 1, self.scheme.memory, 1)
         self.linear_solver: Final = linear_solver
         self.max_states: Final = max_states
         self.states_on_disk: Final = states_on_disk

@@ -20,10 +20,10 @@ from ..conditions import finite_vector
 from ..errors import SparseImplicitError
 from ..linear.checks import check_rtol, checked_columns
 from ..linear.operator import Array
-from .checkpoints import Node, Sweep
+from .checkpoints import Node, Sweep, check_room
 from .dependent import add_contraction
 from .evolution import no_curvature
-from .time_losses import TimeLoss, loss_at, loss_curvature
+from .time_losses import TimeLoss, check_loss, loss_at, loss_curvature
 from .time_report import TimeReport
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class TimeHessian:
         self, trajectory: Trajectory, loss: TimeLoss, *, gauss_newton: bool, rtol: float
     ) -> None:
         check_rtol(rtol, "Trajectory.hessian")
+        steps, held = trajectory.times.size - 1, trajectory.stepping.max_states
+        check_loss(loss, steps + 1, trajectory.x.size, trajectory.y.size, "Trajectory.hessian")
+        if held is not None:
+            check_room(held, steps, trajectory.chain.scheme.memory, 2)
         self._trajectory: Final = trajectory
         self._loss: Final = loss
         self._rtol: Final = rtol

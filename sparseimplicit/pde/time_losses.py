@@ -11,6 +11,7 @@ from ..conditions import finite_vector
 from ..errors import ShapeError, StructureError
 from ..hypergradient import checked_loss
 from ..linear.operator import Array
+from .weighting import symmetric_matrix
 
 # loss(x, k, t, y) -> (value, L_x or None, L_y or None), for k = 0, …, N.
 TimeLoss = Callable[[Any, int, float, Any], tuple[Any, Any, Any]]
@@ -51,6 +52,17 @@ def loss_curvature(
     )
 
 
+def check_loss(loss: TimeLoss, times: int, n_x: int, n_y: int, where: str) -> None:
+    """Refuse what is no loss, or one whose sizes are known and are others."""
+    if not callable(loss):
+        raise StructureError(
+            f"a loss along a trajectory is a callable, got {type(loss).__name__}.", where=where,
+            fix="give loss(x, k, t, y) -> (value, L_x or None, L_y or None).",
+        )  # fmt: skip
+    if isinstance(loss, TimeTracking):
+        loss.check(times, n_x, n_y, where)
+
+
 class TimeTracking:
     """``L = Σ_k w_k ½ (y_k − d_k)ᵀ Q (y_k − d_k) + ½ xᵀ R x``, with second order.
 
@@ -70,13 +82,22 @@ class TimeTracking:
     ------
     ShapeError
         If the target fits neither one time nor all.
+    StructureError
+        If Q or R is not symmetric: the gradient would be that of ½ (Q + Qᵀ).
     """
 
     def __init__(self, weights: Any, matrix: Any, target: Any = None, control: Any = None) -> None:
         self.weights: Final = finite_vector(weights, np.size(weights), "weights")
-        self.matrix: Final = matrix
-        self.control: Final = control
-        n = int(matrix.shape[0])
+        self.matrix: Final = symmetric_matrix(matrix, "the matrix", "pde.TimeTracking")
+        self.control: Final = (
+            None if control is None else symmetric_matrix(control, "control=", "pde.TimeTracking")
+        )
+        n = int(self.matrix.shape[0])
+        if self.weights.size < 2:
+            raise ShapeError(
+                f"weights has {self.weights.size} numbers.", where="pde.TimeTracking",
+                fix="give one for each of the times t_0, …, t_N.",
+            )  # fmt: skip
         if target is None or callable(target):
             self._target = target
             return
@@ -87,7 +108,24 @@ class TimeTracking:
                 where="pde.TimeTracking",
                 fix=f"give ({n},) for all times, or ({self.weights.size}, {n}).",
             )
-        self._target = given
+        self._target = finite_vector(given.reshape(-1), given.size, "target").reshape(given.shape)
+
+    def check(self, times: int, n_x: int, n_y: int, where: str) -> None:
+        """Refuse a trajectory of other sizes."""
+        own = self.weights.size, self.matrix.shape[0]
+        for what, found, needed in (
+            ("weights has {} numbers; there are {} times", own[0], times),
+            ("the matrix is for {} unknowns; the state has {}", own[1], n_y),
+            ("control= is for {} parameters; there are {}",
+             n_x if self.control is None else self.control.shape[0], n_x),
+        ):  # fmt: skip
+            if found != needed:
+                raise ShapeError(
+                    f"{what.format(found, needed)}.",
+                    where=f"{where}, pde.TimeTracking",
+                    fix="give weights for t_0, …, t_N, the matrix of the free unknowns, such as "
+                    "pde.mass(V, dofs=equation.free), and control= of the whole of x.",
+                )
 
     def target(self, k: int, t: float) -> Any:
         """Return d_k."""
@@ -113,8 +151,8 @@ class TimeTracking:
         self, x: Array, k: int, t: float, y: Array, x_dot: Array, y_dot: Array
     ) -> tuple[Any, Any]:
         """Return R ẋ (with the last time) and w_k Q ẏ."""
-        last = self.control is not None and k == self.weights.size - 1
+        control = self.control if k == self.weights.size - 1 else None
         return (
-            self.control @ x_dot if last else None,
+            None if control is None else control @ x_dot,
             self.weights[k] * (self.matrix @ y_dot) if self.weights[k] != 0.0 else None,
         )

@@ -18,7 +18,7 @@ from .dependent import Dependent, add_contraction, checked_jacobian, dependent, 
 from .evolution import Rates
 from .factors import Factors
 from .time_hessian import TimeHessian
-from .time_losses import TimeLoss, loss_at
+from .time_losses import TimeLoss, check_loss, loss_at
 from .time_report import TimeGradient, TimeReport
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ class Trajectory:
         Cost: N adjoint solves; factorizations only where those of the forward run are gone.
         """
         check_rtol(rtol, "Trajectory.gradient")
+        check_loss(loss, self.times.size, self.x.size, self.y.size, "Trajectory.gradient")
         started = time.perf_counter()
         x_bar = np.zeros_like(self.x)
         total: list[float] = []
@@ -255,7 +256,14 @@ class Trajectory:
     def hessian(
         self, loss: TimeLoss, *, gauss_newton: bool = False, rtol: float = 1e-10
     ) -> TimeHessian:
-        """Return the Hessian of ``x ↦ Σ_k L(x, k, t_k, y_k(x))`` as products, see `TimeHessian`."""
+        """Return the Hessian of ``x ↦ Σ_k L(x, k, t_k, y_k(x))`` as products, see `TimeHessian`.
+
+        Raises
+        ------
+        ConfigError
+            If ``max_states`` leaves no room for states and their tangents.
+        ShapeError
+        """
         return TimeHessian(self, loss, gauss_newton=gauss_newton, rtol=rtol)
 
     def initial_jacobian(self) -> Any:

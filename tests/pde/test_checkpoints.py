@@ -90,3 +90,25 @@ def test_too_tight_a_bound_is_an_error():
     with pytest.raises(errors.ConfigError, match="at least max_states=5"):
         stepping("bdf2", max_states=4).solve(reference.X)
     assert stepping("bdf2", max_states=5).solve(reference.X).report.peak_states <= 5
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_least_bounds_are_said_before_any_step(scheme):
+    least = 5 if scheme == "bdf2" else 3
+    with pytest.raises(errors.ConfigError, match=f"at least max_states={least}"):
+        stepping(scheme, max_states=least - 1)
+    loss = reference.Loss()
+    trajectory = stepping(scheme, max_states=least).solve(reference.X)
+    assert trajectory.gradient(loss).report.peak_states <= least
+    with pytest.raises(errors.ConfigError, match=f"at least max_states={2 * least}"):
+        trajectory.hessian(loss)
+    hessian = stepping(scheme, max_states=2 * least).solve(reference.X).hessian(loss)
+    hessian.apply(np.ones(reference.N_X))
+    assert hessian.report.peak_states <= 2 * least
+
+
+@pytest.mark.parametrize("name", ["max_states", "states_on_disk", "max_factors", "max_iterations"])
+@pytest.mark.parametrize("value", ["3", 4.5, -1, True])
+def test_counts_are_whole_numbers(name, value):
+    with pytest.raises(errors.SparseImplicitError, match=name):
+        stepping("midpoint", **{name: value})

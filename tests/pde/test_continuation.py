@@ -5,7 +5,13 @@ import pytest
 
 import sparseimplicit as si
 from sparseimplicit import pde
-from sparseimplicit.errors import NotConverged, ShapeError
+from sparseimplicit.errors import (
+    ConfigError,
+    NonFinite,
+    NotConverged,
+    ShapeError,
+    SparseImplicitError,
+)
 
 
 def bratu(n=30):
@@ -78,3 +84,32 @@ def test_without_a_beginning_there_is_no_path():
     assert caught.value.best is None
     with pytest.raises(ShapeError, match="leads from"):
         pde.continuation(si.ImplicitFunction(bratu()), ([0.0], [1.0, 2.0]), np.zeros(30))
+
+
+def test_arguments_that_do_not_fit_are_named():
+    implicit, y0 = si.ImplicitFunction(bratu()), np.zeros(30)
+    for steps in (0, -1, 1.5):
+        with pytest.raises(SparseImplicitError, match="steps"):
+            pde.continuation(implicit, (0.0, 1.0), y0, steps=steps)
+    for path in ((0.0, 1.0, 2.0), 5.0):
+        with pytest.raises(ShapeError, match="callable or a pair"):
+            pde.continuation(implicit, path, y0)
+    for smallest in (0.0, -1.0, np.nan):
+        with pytest.raises(ConfigError, match="smallest"):
+            pde.continuation(implicit, (0.0, 1.0), y0, smallest=smallest)
+    with pytest.raises(ShapeError, match="rtol"):
+        pde.continuation(implicit, (0.0, 1.0), y0, loose=2.0)
+    with pytest.raises(NonFinite, match=r"the path at t = 0\.25"):
+        pde.continuation(implicit, lambda t: t if t < 0.2 else np.nan, y0)
+    with pytest.raises(NonFinite, match="y0"):
+        pde.continuation(implicit, (0.0, 1.0), np.full(30, np.nan))
+
+
+def test_an_error_of_shape_is_no_failed_step():
+    with_fault = si.RootProblem(
+        residual=lambda x, y: np.append(y, x),
+        state_jacobian=lambda x, y: np.eye(y.size),
+        parameter_jacobian=lambda x, y: np.ones(y.size),
+    )
+    with pytest.raises(ShapeError, match=r"\(4,\)"):
+        pde.continuation(si.ImplicitFunction(with_fault), (0.0, 1.0), np.zeros(3))

@@ -6,7 +6,7 @@ from scipy import sparse
 
 import sparseimplicit as si
 from sparseimplicit import pde
-from sparseimplicit.errors import ShapeError, StructureError
+from sparseimplicit.errors import NonFinite, ShapeError, StructureError
 from sparseimplicit.pde import div, dot, grad, inner, sym_grad
 
 skfem = pytest.importorskip("skfem", reason="the extra pde is not installed")
@@ -307,3 +307,76 @@ def test_what_does_not_fit_is_named():
     equation = pde.Equation(lambda u, v: u * v, state=V)
     with pytest.raises(ShapeError, match="y has 3 numbers"):
         equation.residual([], np.ones(3))
+
+
+def test_dofs_of_another_basis_are_refused():
+    V = skfem.Basis(skfem.MeshTri().refined(2), skfem.ElementTriP1())
+    coarse = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    quadratic = coarse.with_element(skfem.ElementTriP2())  # of as many numbers as V
+    assert quadratic.N == V.N
+
+    def form(u, v):
+        return dot(grad(u), grad(v)) - v
+
+    for other in (coarse, quadratic):
+        with pytest.raises(ShapeError, match="another mesh or element than field 0"):
+            pde.Equation(form, state=V, fixed=other.get_dofs())
+    for length in (3, V.N + 1):
+        mask = np.zeros(length, dtype=bool)
+        mask[:2] = True
+        with pytest.raises(ShapeError, match=f"mask of {length} for the {V.N}"):
+            pde.Equation(form, state=V, fixed=mask)
+    same = V.with_element(skfem.ElementTriP1()).get_dofs()  # another object, the same numbers
+    mask = np.isin(np.arange(V.N), same.flatten())
+    for known in (same, mask, V.boundary().get_dofs()):
+        assert pde.Equation(form, state=V, fixed=known).n_y == V.N - same.flatten().size
+
+
+def test_dofs_of_a_second_field_need_its_number():
+    U = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP2())
+    P = U.with_element(skfem.ElementTriP1())
+
+    def form(u, v):
+        return u[0] * v[0] + u[1] * v[1]
+
+    both = [U.get_dofs(), P.get_dofs()]
+    with pytest.raises(ShapeError, match="than field 0") as refused:
+        pde.Equation(form, state=(U, P), fixed=both)
+    assert "field=1" in refused.value.fix
+    both[1] = pde.fixed(P.get_dofs(), field=1)
+    equation = pde.Equation(form, state=(U, P), fixed=both)
+    assert equation.n_y == U.N + P.N - sum(b.get_dofs().flatten().size for b in (U, P))
+
+
+def test_controls_in_another_order_than_the_arguments_are_refused():
+    V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    controls = {"m": V, "k": V}
+
+    def form(u, v, k, m):
+        return np.exp(m) * dot(grad(u), grad(v)) + np.exp(k) * u * v
+
+    with pytest.raises(StructureError, match=r"calls control 'm' k, .* controls are m, k") as e:
+        pde.Equation(form, state=V, control=controls)
+    assert "(u, v, m, k)" in e.value.fix
+    with pytest.raises(StructureError, match="calls control 'm' k"):
+        pde.Energy(lambda u, k, m: k * m * u**2, state=V, control=controls)
+    right = pde.Equation(form, state=V, control={"k": V, "m": V})
+    named = pde.Equation(lambda u, v, a, b: form(u, v, b, a), state=V, control=controls)
+    z, y = np.random.default_rng(1).standard_normal((2, 2 * V.N))
+    swapped = np.r_[z[V.N :], z[: V.N]]
+    np.testing.assert_allclose(
+        named.residual(z, y[: V.N]), right.residual(swapped, y[: V.N]), rtol=1e-13
+    )
+
+
+def test_data_are_named_where_they_do_not_fit():
+    V = skfem.Basis(skfem.MeshTri(), skfem.ElementTriP1())
+    for data in ("a", lambda x: x, None, 1j):
+        with pytest.raises(StructureError, match="data 'k' must be real numbers"):
+            pde.integral(lambda u, v, w: w.k * u * v, V, data={"k": data})
+    for data in (np.nan, np.full((2, 6), np.inf)):
+        with pytest.raises(NonFinite, match="data 'k' holds NaN"):
+            pde.integral(lambda u, v, w: w.k * u * v, V, data={"k": data})
+    for name in "xhn":
+        with pytest.raises(StructureError, match=f"would hide w\\.{name}"):
+            pde.integral(lambda u, v: u * v, V, data={name: 1.0})

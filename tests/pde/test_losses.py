@@ -150,3 +150,92 @@ def test_what_does_not_fit_is_named():
         found["L2"] + (lambda x, y: (0.0, None, y))
     with pytest.raises(ShapeError, match="observe= has"):
         pde.Tracking(equation, [0.0], observe=sparse.csr_array((1, 3)))
+
+
+def test_matrices_that_are_not_symmetric_are_refused():
+    """With ½ vᵀ Q v, Q v is the gradient of a symmetric Q alone; rounding of assembly passes."""
+    V, equation, _ = losses()
+    target, n = np.zeros(V.N), V.N
+    skew = sparse.eye_array(n).tolil()
+    skew[1, 4] = 0.25
+    skew = sparse.csr_array(skew)
+    entry = r"entry \(1, 4\) is 0.25, entry \(4, 1\) is 0"
+    for make in (
+        lambda q: pde.Tracking(equation, target, q),
+        lambda q: pde.Quadratic(equation, q, "m"),
+        lambda q: pde.TimeTracking(np.ones(3), q),
+        lambda q: pde.TimeTracking(np.ones(3), sparse.eye_array(n), control=q),
+    ):
+        with pytest.raises(StructureError, match=entry) as refused:
+            make(skew)
+        assert "(Q + Q.T) / 2" in refused.value.fix
+        make((skew + skew.T) / 2)
+        make(sparse.eye_array(n) * (1 + 1e-15))
+        rounded = pde.mass(V).copy()
+        rounded.data[1] *= 1 + 1e-14
+        make(rounded)
+        with pytest.raises(StructureError, match="real sparse matrix"):
+            make(1j * skew)
+        with pytest.raises(ShapeError, match="square"):
+            make(skew[:3])
+        with pytest.raises(NonFinite, match="NaN"):
+            make(skew * np.nan)
+
+
+@pytest.mark.parametrize("make", [pde.mass, lambda b: pde.h1(b, 0.0)])
+def test_a_quadrature_with_too_few_points_gives_no_inner_product(make):
+    mesh, element = right(2), skfem.ElementTriP2()
+    few = skfem.Basis(mesh, element, intorder=2)
+    with pytest.raises(StructureError, match=r"3 points .* 6 shape functions .* 3 of them") as e:
+        make(few)
+    assert "intorder=4" in e.value.fix
+    exact = make(skfem.Basis(mesh, element, intorder=4))
+    np.testing.assert_allclose(
+        exact.toarray(), make(skfem.Basis(mesh, element, intorder=6)).toarray(), atol=1e-15
+    )
+    vector = skfem.ElementVector(element)
+    with pytest.raises(StructureError, match="tell the 12"):
+        make(skfem.Basis(mesh, vector, intorder=2))
+    assert np.linalg.eigvalsh(make(skfem.Basis(mesh, vector)).toarray())[0] > 1e-4
+    with pytest.raises(StructureError, match="has no gradient"):
+        pde.stiffness(skfem.Basis(mesh, skfem.ElementTriRT0()))
+
+
+def test_arithmetic_of_losses():
+    _, equation, found = losses()
+    one, two = found["tracking"], found["L2"]
+    x, y = 0.3 * RNG.standard_normal(equation.n_x), 0.3 * RNG.standard_normal(equation.n_y)
+    x_dot, y_dot = np.cos(x), np.sin(y)
+    for made, a, b in (
+        (one - two, 1.0, -1.0), (-one, -1.0, 0.0), (one / 4, 0.25, 0.0), (sum([one, two]), 1, 1),
+        (2 * (one - two / 2) - one, 1.0, -1.0), (np.float64(3.0) * one, 3.0, 0.0),
+    ):  # fmt: skip
+        for whole, first, second in (
+            (made(x, y), one(x, y), two(x, y)),
+            (made.second_order(x, y, x_dot, y_dot), one.second_order(x, y, x_dot, y_dot),
+             two.second_order(x, y, x_dot, y_dot)),
+        ):  # fmt: skip
+            for w, p, q in zip(whole, first, second, strict=True):
+                np.testing.assert_allclose(w, a * np.asarray(p) + b * np.asarray(q), atol=1e-14)
+    for factor in ("2", 1j, np.ones(2), one, None):
+        with pytest.raises(StructureError, match="scaled by"):
+            one * factor
+    with pytest.raises((StructureError, TypeError)):
+        np.ones(2) * one
+    for wrong in (lambda: one * np.nan, lambda: one / 0, lambda: one / np.nan):
+        with pytest.raises(NonFinite):
+            wrong()
+    with pytest.raises(StructureError, match="cannot be added to int"):
+        1 + one
+
+
+def test_numbers_that_are_nan_are_found_where_they_are_given():
+    V, equation, _ = losses()
+    with pytest.raises(NonFinite, match="target"):
+        pde.Tracking(equation, np.full(V.N, np.nan))
+    with pytest.raises(NonFinite, match="weights"):
+        pde.Linear(equation, np.full(V.N, np.inf))
+    with pytest.raises(NonFinite, match="centre"):
+        pde.Quadratic(equation, pde.mass(V), "m", centre=np.nan)
+    with pytest.raises(ShapeError, match=r"centre= has shape \(3,\)"):
+        pde.Quadratic(equation, pde.mass(V), "m", centre=np.ones(3))

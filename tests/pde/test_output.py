@@ -1,10 +1,13 @@
 """Files and plots: what was written is read again."""
 
+import sys
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
 from sparseimplicit import pde
-from sparseimplicit.errors import ConfigError, NonFinite, ShapeError
+from sparseimplicit.errors import ConfigError, NonFinite, ShapeError, StructureError
 
 skfem = pytest.importorskip("skfem", reason="the extra pde is not installed")
 meshio = pytest.importorskip("meshio", reason="the extra pde is not installed")
@@ -60,8 +63,76 @@ def test_what_cannot_be_written_is_named(tmp_path):
         pde.write_vtk(tmp_path / "u.vtu", V, {"u": np.ones(3)})
     with pytest.raises(NonFinite, match="'u'"):
         pde.write_vtk(tmp_path / "u.vtu", V, {"u": np.full(4, np.nan)})
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="does not say") as refused:
         pde.write_vtk(tmp_path / "u.nothing", V, {"u": np.ones(4)})
+    assert ".vtu, .vtk, .xdmf" in refused.value.fix
+    with pytest.raises(StructureError, match="complex128"):
+        pde.write_vtk(tmp_path / "u.vtu", V, {"u": 1j * np.ones(4)})
+    with pytest.raises(StructureError, match="by name"):
+        pde.write_vtk(tmp_path / "u.vtu", V, np.ones(4))
+    other = skfem.Basis(skfem.MeshTri().scaled(2.0), skfem.ElementTriP1())
+    with pytest.raises(ShapeError, match="field 'u' is on another mesh"):
+        pde.write_vtk(tmp_path / "u.vtu", V, {"u": (other, np.ones(4))})
+    for ending, name in (("vtu", ""), ("vtu", "a\nb"), ("xdmf", 3), ("vtk", "a b")):
+        with pytest.raises(ConfigError, match="cannot be called"):
+            pde.write_vtk(tmp_path / f"u.{ending}", V, {name: np.ones(4)})
+    assert not list(tmp_path.iterdir())
     tets = skfem.Basis(skfem.MeshTet(), skfem.ElementTetP1())
     with pytest.raises(ShapeError, match="3 dimensions"):
         pde.figure(tets, np.ones(tets.N))
+
+
+@pytest.mark.parametrize("name", ["<a \"&'", "p > 0", "é"])
+def test_names_are_escaped(name, tmp_path):
+    V = skfem.Basis(skfem.MeshTri(), skfem.ElementTriP1())
+    u = np.arange(4.0)
+    found = meshio.read(pde.write_vtk(tmp_path / "u.vtu", V, {name: u}))
+    np.testing.assert_array_equal(found.point_data[name], u)
+    tree = ElementTree.parse(pde.write_vtk(tmp_path / "u.xdmf", V, {name: u}))  # noqa: S314
+    assert tree.find(".//Attribute").get("Name") == name
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_xdmf_needs_no_hdf5(kind, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    mesh, element = CASES[kind]()
+    V = skfem.Basis(mesh, element)
+    fields = {"u": (V, V.doflocs[0] ** 2), "c": np.arange(mesh.nelements), "p": mesh.p.T}
+    path = pde.write_vtk(tmp_path / "made" / "u.xdmf", V, fields)
+    root = ElementTree.parse(path).getroot()  # noqa: S314
+    held = {}
+    for parent in root.iter():
+        for item in parent.findall("DataItem"):
+            values = np.array(item.text.split(), dtype=float)
+            shape = [int(n) for n in item.get("Dimensions").split()]
+            held[parent.get("Name", parent.tag)] = parent, values.reshape(shape)
+    points = held["Geometry"][1]
+    np.testing.assert_array_equal(points[:, : mesh.dim()], mesh.p[:, : len(points)].T)
+    np.testing.assert_allclose(held["u"][1], points[:, 0] ** 2, atol=1e-14)
+    topology, corners = held["Topology"]
+    same = meshio.read(pde.write_vtk(tmp_path / "u.vtu", V, fields)).cells[0].data
+    np.testing.assert_array_equal(corners, same)
+    assert topology.get("TopologyType").lower().startswith(("poly", kind[:4]))
+    assert [held[n][0].get("Center") for n in "ucp"] == ["Node", "Cell", "Node"]
+
+
+@pytest.mark.parametrize("ending", ["vtu", "vtk", "xdmf"])
+def test_a_full_disk_leaves_the_file_that_was_there(ending, tmp_path):
+    V = skfem.Basis(skfem.MeshTri().refined(3), skfem.ElementTriP1())
+    path = pde.write_vtk(tmp_path / f"u.{ending}", V, {"u": np.ones(V.N)})
+    before = path.read_bytes()
+    resource = pytest.importorskip("resource", reason="limits of files are those of Unix")
+    signal = pytest.importorskip("signal")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(ConfigError, match="File too large") as refused:
+            pde.write_vtk(path, V, {"u": np.zeros(V.N)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "free space" in refused.value.fix
+    assert refused.value.where.startswith("pde.write_vtk")
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -232,3 +232,22 @@ def test_jacobians_of_products_alone(linear):
     gradients = [each.gradient(loss) for each in (one, two)]
     np.testing.assert_allclose(*(g.gradient for g in gradients), rtol=1e-7)
     assert (gradients[0].report.found > 0) == linear
+
+
+def test_a_loss_of_another_trajectory_is_named():
+    n_t, n_y, n_x = reference.TIMES.size, reference.N_Y, reference.N_X
+    trajectory = stepping("midpoint").solve(reference.X)
+    q, r = sparse.eye_array(n_y), sparse.eye_array(n_x)
+    for use in (trajectory.gradient, trajectory.hessian):
+        for weights in (np.ones(n_t - 1), np.ones(n_t + 3)):
+            with pytest.raises(errors.ShapeError, match=f"has {weights.size} .*are {n_t} times"):
+                use(pde.TimeTracking(weights, q))
+        with pytest.raises(errors.ShapeError, match=f"for 9 unknowns; the state has {n_y}"):
+            use(pde.TimeTracking(np.ones(n_t), sparse.eye_array(9)))
+        with pytest.raises(errors.ShapeError, match=f"for {n_y} parameters; there are {n_x}"):
+            use(pde.TimeTracking(np.ones(n_t), q, control=q))
+        with pytest.raises(errors.StructureError, match="is a callable"):
+            use(3.0)
+        use(pde.TimeTracking(np.ones(n_t), q, control=r))
+    with pytest.raises(errors.NonFinite, match="target"):
+        pde.TimeTracking(np.ones(n_t), q, np.full(n_y, np.nan))
