@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from threadpoolctl import ThreadpoolController
-
+from ._optional import require
 from .errors import ConfigError
 
 VARIABLE: Final = "SPARSEIMPLICIT_NUM_THREADS"
@@ -42,6 +41,8 @@ def threads(count: int) -> Iterator[None]:
     ------
     ConfigError
         If it is something else.
+    MissingBackend
+        Without threadpoolctl (extra ``parallel``).
 
     Notes
     -----
@@ -67,7 +68,7 @@ def threads(count: int) -> Iterator[None]:
         )
     before = int(numba.get_num_threads())
     variables = {name: os.environ.get(name) for name in LIBRARIES if name != "NUMBA_NUM_THREADS"}
-    loaded = ThreadpoolController()
+    loaded = _libraries()
     with loaded.limit(limits=count):
         numba.set_num_threads(count)
         os.environ.update(dict.fromkeys(variables, str(count)))
@@ -86,18 +87,29 @@ def obey(variables: Any = os.environ) -> int | None:
     ------
     ConfigError
         If it is no count.
+    MissingBackend
+        Without threadpoolctl (extra ``parallel``).
     """
     told = variables.get(VARIABLE)
     if told is None:
         return None
     count = int(told) if told.strip().isdecimal() else 0
     _check(count, VARIABLE, told)
-    os.environ.update(environment(count))
+    wanted = environment(count)
+    if wanted.items() <= variables.items():
+        return count  # a process of ours, or set by hand: every library has read it
+    os.environ.update(wanted)
     numba = sys.modules.get("numba")
     if numba is not None:  # it has read its own variable already; before OpenMP, which it sets too
         numba.set_num_threads(min(count, int(numba.get_num_threads())))
-    ThreadpoolController().limit(limits=count)
+    _libraries().limit(limits=count)
     return count
+
+
+def _libraries() -> Any:
+    """Return what holds the threads of the libraries loaded by now."""
+    limits = require("threadpoolctl", extra="parallel", purpose="a limit on threads")
+    return limits.ThreadpoolController()
 
 
 def _check(count: Any, where: str, told: str | None = None) -> None:
@@ -116,10 +128,10 @@ def _restore(variables: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _release(loaded: ThreadpoolController, variables: dict[str, str | None]) -> None:
+def _release(loaded: Any, variables: dict[str, str | None]) -> None:
     """Give libraries that were first loaded within a block what they would have had without."""
     old = {one.filepath for one in loaded.lib_controllers}
-    for one in ThreadpoolController().lib_controllers:
+    for one in _libraries().lib_controllers:
         if one.filepath not in old:
             name = {"openblas": "OPENBLAS_NUM_THREADS", "mkl": "MKL_NUM_THREADS"}.get(
                 one.internal_api, "OMP_NUM_THREADS"

@@ -6,8 +6,7 @@ import pickle
 import traceback
 from typing import Any
 
-import cloudpickle
-
+from .._optional import require
 from ..errors import ConfigError, SparseImplicitError
 
 
@@ -18,7 +17,10 @@ def packed(value: Any) -> bytes:
     ------
     ConfigError
         If it cannot be sent.
+    MissingBackend
+        Without cloudpickle (extra ``parallel``).
     """
+    cloudpickle = require("cloudpickle", extra="parallel", purpose="work in other processes")
     try:
         return bytes(cloudpickle.dumps(value))
     except (pickle.PicklingError, AttributeError, TypeError, ValueError) as error:
