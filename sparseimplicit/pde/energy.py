@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from ..derivatives import Energy as LocalEnergy
 from ..derivatives import term
 from ..linear import Structure
-from ..packing import Packing
 from ..problem import MinimizationProblem
-from .dirichlet import Split
 from .equation import integrals_of
 from .integral import Integral
-from .spaces import Spaces, vector_of
+from .on_free import OnFree
+from .spaces import Spaces
 
 Array = NDArray[np.float64]
 
 
-class Energy(MinimizationProblem):
+class Energy(OnFree, MinimizationProblem):
     """y = argmin ∫ g(u; x), where y holds the free unknowns of u.
 
     Parameters
@@ -56,6 +55,8 @@ class Energy(MinimizationProblem):
     True
     """
 
+    where = "pde.Energy"
+
     def __init__(
         self,
         form: Callable[..., Any] | Integral | Sequence[Integral],
@@ -66,33 +67,16 @@ class Energy(MinimizationProblem):
         fixed: Any = None,
         structure: Structure | None = None,
     ) -> None:
-        spaces = Spaces(integrals_of(form, state, control, data, "pde.Energy"), fixed, "pde.Energy")
+        integrals = integrals_of(form, state, control, data, self.where)
+        spaces = Spaces(integrals, fixed, self.where)
         whole = energy_of(spaces, spaces.integrals)
-        split = spaces.split()
-        for key, value in {
-            "structure": structure, "n_y": split.free.size, "n_x": spaces.packing.size,
-            "packing": spaces.packing, "free": split.free, "spaces": spaces, "split": split,
-            "control_dofs": spaces.control_dofs, "_whole": whole,
-        }.items():  # fmt: skip
-            object.__setattr__(self, key, value)
-
-    n_y: int
-    n_x: int
-    packing: Packing
-    free: NDArray[Any]
-    control_dofs: dict[str, NDArray[Any]]
-    spaces: Spaces
-    split: Split
-    _whole: LocalEnergy
-
-    def full(self, x: Any, y: Any) -> Array:
-        """Return all values of the state, the fixed ones too, (N,); fields one behind another."""
-        return self.split.state(*self._checked(x, y))
+        self._begin(spaces, whole, structure)
 
     def objective(self, x: Any, y: Any) -> float:
         """Return the energy."""
         x, y = self._checked(x, y)
-        return self._whole.objective(x, self.split.state(x, y))
+        value: float = self._whole.objective(x, self.split.state(x, y))
+        return value
 
     def gradient(self, x: Any, y: Any) -> Array:
         """Return g_y, (n_y,)."""
@@ -111,29 +95,6 @@ class Energy(MinimizationProblem):
         u = self.split.state(x, y)
         state = self._whole.hessian(x, u) if self.split.chosen.size else None
         return self.split.cross(self._whole.cross_hessian(x, u), state)
-
-    def second_order(
-        self, x: Any, y: Any, adjoint: Any, x_dot: Any, y_dot: Any
-    ) -> tuple[Array, Array]:
-        """Return (s_xx ẋ + s_xy ẏ, s_yx ẋ + s_yy ẏ) of s = λᵀ g_y: (n_x,) and (n_y,)."""
-        x, y = self._checked(x, y)
-        u, weight = self.split.state(x, y), self.split.padded(np.asarray(adjoint, dtype=float))
-        x_dot = np.asarray(x_dot, dtype=float)
-        u_dot = self.split.tangent(x_dot, np.asarray(y_dot, dtype=float))
-        by_x, by_u = self._whole.second_order(x, u, weight, x_dot, u_dot)
-        return by_x + self.split.to_parameters(by_u), by_u[self.free]
-
-    def check(self, x: Any, y: Any, *, seed: int = 0) -> Any:
-        """Hold every derivative against complex steps along random directions; ``print`` it."""
-        x, y = self._checked(x, y)
-        return self._whole.check(x, self.split.state(x, y), seed=seed)
-
-    def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
-        return vector_of(x, self.n_x, "x", "pde.Energy"), vector_of(y, self.n_y, "y", "pde.Energy")
-
-    def __repr__(self) -> str:
-        """Name sizes and controls."""
-        return f"pde.Energy({self.n_y} of {self.spaces.size} unknowns, {self.packing})"
 
 
 def energy_of(spaces: Spaces, integrals: Sequence[Integral]) -> LocalEnergy:

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from ..derivatives import Residual, part
 from ..errors import StructureError
 from ..linear import Structure
-from ..packing import Packing
 from ..problem import RootProblem
-from .dirichlet import Split
 from .integral import Integral, integral
+from .on_free import OnFree
 from .spaces import Spaces, vector_of
 
 Array = NDArray[np.float64]
 
 
-class Equation(RootProblem):
+class Equation(OnFree, RootProblem):
     """∫ f(u, v; x) = 0 for all test functions v, where the state's free unknowns are y.
 
     Parameters
@@ -75,6 +74,8 @@ class Equation(RootProblem):
     0.0734
     """
 
+    where = "pde.Equation"
+
     def __init__(
         self,
         form: Callable[..., Any] | Integral | Sequence[Integral],
@@ -86,39 +87,19 @@ class Equation(RootProblem):
         load: Any = None,
         structure: Structure | None = None,
     ) -> None:
-        spaces = Spaces(integrals_of(form, state, control, data, "Equation"), fixed, "Equation")
+        spaces = Spaces(
+            integrals_of(form, state, control, data, "pde.Equation"), fixed, "pde.Equation"
+        )
         parts = [
             part(function, rows=places["y"][:, function.rows], **places, **numbers)
             for function, places, numbers in spaces.terms(spaces.integrals, tested=True)
         ]
-        split = spaces.split()
-        forces = None if load is None else vector_of(load, spaces.size, "load", "Equation")
+        forces = None if load is None else vector_of(load, spaces.size, "load", self.where)
         whole = Residual(parts, n_y=spaces.size, n_x=spaces.packing.size)
-        for key, value in {
-            "structure": structure, "n_y": split.free.size, "n_x": spaces.packing.size,
-            "packing": spaces.packing, "free": split.free, "spaces": spaces, "split": split,
-            "control_dofs": spaces.control_dofs, "_whole": whole,
-            "_load": None if forces is None else forces[split.free],
-        }.items():  # fmt: skip
-            object.__setattr__(self, key, value)
+        self._begin(spaces, whole, structure)
+        object.__setattr__(self, "_load", None if forces is None else forces[self.free])
 
-    n_y: int
-    n_x: int
-    packing: Packing
-    free: NDArray[Any]
-    control_dofs: dict[str, NDArray[Any]]
-    spaces: Spaces
-    split: Split
-    _whole: Residual
     _load: Array | None
-
-    def full(self, x: Any, y: Any) -> Array:
-        """Return all values of the state, the fixed ones too, (N,); fields one behind another."""
-        return self.split.state(*self._checked(x, y))
-
-    def fields(self, x: Any, y: Any) -> tuple[Array, ...]:
-        """Return the vector of each field of the state, as its basis numbers it."""
-        return tuple(np.split(self.full(x, y), self.spaces.offsets[1:-1]))
 
     def residual(self, x: Any, y: Any) -> Array:
         """Return c(x, y), (n_y,): the weak residual, tested with the free shape functions."""
@@ -138,29 +119,6 @@ class Equation(RootProblem):
         u = self.split.state(x, y)
         state = self._whole.state_jacobian(x, u) if self.split.chosen.size else None
         return self.split.cross(self._whole.parameter_jacobian(x, u), state)
-
-    def second_order(
-        self, x: Any, y: Any, adjoint: Any, x_dot: Any, y_dot: Any
-    ) -> tuple[Array, Array]:
-        """Return (s_xx ẋ + s_xy ẏ, s_yx ẋ + s_yy ẏ) of s = λᵀ c: (n_x,) and (n_y,)."""
-        x, y = self._checked(x, y)
-        u, weight = self.split.state(x, y), self.split.padded(np.asarray(adjoint, dtype=float))
-        x_dot = np.asarray(x_dot, dtype=float)
-        u_dot = self.split.tangent(x_dot, np.asarray(y_dot, dtype=float))
-        by_x, by_u = self._whole.second_order(x, u, weight, x_dot, u_dot)
-        return by_x + self.split.to_parameters(by_u), by_u[self.free]
-
-    def check(self, x: Any, y: Any, *, seed: int = 0) -> Any:
-        """Hold every derivative against complex steps along random directions; ``print`` it."""
-        x, y = self._checked(x, y)
-        return self._whole.check(x, self.split.state(x, y), seed=seed)
-
-    def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
-        return vector_of(x, self.n_x, "x", "Equation"), vector_of(y, self.n_y, "y", "Equation")
-
-    def __repr__(self) -> str:
-        """Name sizes and controls."""
-        return f"{type(self).__name__}({self.n_y} of {self.spaces.size} unknowns, {self.packing})"
 
 
 def integrals_of(form: Any, state: Any, control: Any, data: Any, where: str) -> list[Integral]:
