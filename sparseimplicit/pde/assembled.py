@@ -169,6 +169,7 @@ def affine(
         slopes = np.stack([k @ u for k in others], axis=1) if count else 0.0
         if extra is None:
             return slopes
+        # The few numbers of the control have dense columns: so has their sum with F's.
         return slopes - extra.toarray() if count else -extra
 
     def residual(x: Any, u: Any) -> Array:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,19 +23,16 @@ Array = NDArray[np.float64]
 Values = tuple[float, Array, Array]
 
 
-class Loss:
-    """A loss of (x, y) for `hypergradient`, `minimize` and `reduced_hessian`.
+class Loss(ABC):
+    """A loss of (x, y) for `hypergradient`, `minimize` and `reduced_hessian`."""
 
-    Abstract: a loss has ``__call__`` and ``second_order``.
-    """
-
+    @abstractmethod
     def __call__(self, x: Any, y: Any) -> Values:
         """Return value, L_x (n_x,) and L_y (n_y,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def second_order(self, x: Any, y: Any, x_dot: Any, y_dot: Any) -> tuple[Array, Array]:
         """Return L_xx ẋ + L_xy ẏ, (n_x,), and L_yx ẋ + L_yy ẏ, (n_y,)."""
-        raise NotImplementedError
 
     __array_ufunc__ = None  # an array times a loss is refused, not an array of losses
 
