@@ -75,7 +75,7 @@ def test_a_library_loaded_within_a_block_obeys_and_is_let_go():
         " if one['filepath'] not in old])\n"
         "print([one['num_threads'] for one in t.threadpool_info() if one['filepath'] not in old])\n"
     )
-    pytest.importorskip("pypardiso")
+    pytest.importorskip("pypardiso", reason="the extra pardiso is not installed")
     env = {n: v for n, v in os.environ.items() if n not in LIBRARIES} | {"OMP_NUM_THREADS": "2"}
     run = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False

@@ -207,7 +207,7 @@ def test_what_is_not_protected_is_refused():
 
 
 def test_all_sockets_are_of_this_machine_alone(two):
-    psutil = pytest.importorskip("psutil")
+    psutil = pytest.importorskip("psutil", reason="the extra dask is not installed")
     me = psutil.Process()
     listening = [
         c.laddr.ip

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("skfem")
+pytest.importorskip("skfem", reason="the extra pde is not installed")
 EXAMPLES = Path(__file__).resolve().parents[2] / "scripts" / "examples"
 
 

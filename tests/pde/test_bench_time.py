@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("checkpoint_schedules")
+pytest.importorskip("checkpoint_schedules", reason="the extra pde is not installed")
 
 
 def test_a_bound_on_states_changes_no_bit_of_the_gradient():

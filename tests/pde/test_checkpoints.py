@@ -12,7 +12,7 @@ from sparseimplicit.pde.checkpoints import Sweep
 from tests.pde.test_time import SCHEMES, stepping
 from tests.reference import evolution as reference
 
-pytest.importorskip("checkpoint_schedules")
+pytest.importorskip("checkpoint_schedules", reason="the extra pde is not installed")
 
 
 def counting(n, memory, max_states, on_disk=0):

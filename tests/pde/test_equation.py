@@ -10,8 +10,8 @@ from sparseimplicit.errors import NonFinite, ShapeError, StructureError
 from sparseimplicit.pde import div, dot, grad, inner, sym_grad
 
 skfem = pytest.importorskip("skfem", reason="the extra pde is not installed")
-poisson = pytest.importorskip("skfem.models.poisson")
-elasticity = pytest.importorskip("skfem.models.elasticity")
+poisson = pytest.importorskip("skfem.models.poisson", reason="the extra pde is not installed")
+elasticity = pytest.importorskip("skfem.models.elasticity", reason="the extra pde is not installed")
 SPD = si.Structure.POSITIVE_DEFINITE
 
 
@@ -272,7 +272,7 @@ def test_forms_that_are_none(form, told):
 @pytest.mark.parametrize("name", ["dot", "ddot", "sym_grad", "div", "mul"])
 def test_words_of_scikit_fem(name):
     """Its helpers say the same as ours."""
-    words = pytest.importorskip("skfem.helpers")
+    words = pytest.importorskip("skfem.helpers", reason="the extra pde is not installed")
     V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementVector(skfem.ElementTriP1()))
     theirs, ours = {
         "dot": (lambda u, v: words.dot(u, v), lambda u, v: dot(u, v)),

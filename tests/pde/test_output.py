@@ -1,5 +1,6 @@
 """Files and plots: what was written is read again."""
 
+import signal
 import sys
 from xml.etree import ElementTree
 
@@ -122,7 +123,6 @@ def test_a_full_disk_leaves_the_file_that_was_there(ending, tmp_path):
     path = pde.write_vtk(tmp_path / f"u.{ending}", V, {"u": np.ones(V.N)})
     before = path.read_bytes()
     resource = pytest.importorskip("resource", reason="limits of files are those of Unix")
-    signal = pytest.importorskip("signal")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
