@@ -16,6 +16,10 @@ from ..linear.operator import Array
 from .bounds import Limits, largest, projected_step
 
 MEMORY: Final = 10  # pairs kept by L-BFGS-B
+SMALL: Final = "the projected gradient fell to stop_rtol of its first"
+EVALUATIONS: Final = 10  # at most, for each of max_iterations
+FALLS: Final = 1e-12  # of the loss: a step that lowers it by less is the last, unless
+FINE: Final = 1e-2  # of stop_rtol² is less: near a minimum losses go with squares of gradients
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Descent:
-    """How a descent ended. converged: the gradient is small, or the loss no longer falls."""
+    """How a descent ended. converged: the gradient is small, and no other reason will do."""
 
     message: str
     converged: bool
@@ -43,6 +47,14 @@ class Stopped(Exception):
         """Return the descent that this has ended."""
         message, converged = self.args
         return Descent(message, converged, iterations, measure)
+
+
+def stalled(left: float) -> str:
+    """Return what is told where no step lowers the loss; left: of the first gradient."""
+    return (
+        f"the loss no longer falls along its gradient, of which {left:.1e} is left: either it is "
+        "at its accuracy, or the gradient is not its own; si.verify.taylor tells"
+    )
 
 
 def descend(
@@ -89,8 +101,11 @@ def descend(
             scale = abs(value) or 1.0
             measure = Measure(scale, size(projected_step(x, gradient / scale, limits)))
         scale, goal = measure.scale, stop_rtol * measure.first
-        if size(projected_step(x, gradient / scale, limits)) == 0.0:
+        left = size(projected_step(x, gradient / scale, limits))
+        if left == 0.0:
             return Descent("the projected gradient is zero at the start", True, 0, measure)
+        if left <= goal:
+            return Descent(SMALL, True, 0, measure)
         known = {x.tobytes(): (value, gradient)}
 
         def scaled(z: Array) -> tuple[float, Array]:
@@ -103,7 +118,7 @@ def descend(
             if size(projected_step(z, gradient / scale, limits)) <= goal and settles(
                 value, z.copy()
             ):
-                raise Stopped("the projected gradient fell to stop_rtol of its first", True)
+                raise Stopped(SMALL, True)
             return value / scale, gradient / scale
 
         def count(*_: Any) -> None:
@@ -113,9 +128,20 @@ def descend(
         own = size is largest
         result = scipy.optimize.minimize(
             scaled, x, jac=True, method="L-BFGS-B", bounds=limits, callback=count,
-            options={"gtol": goal if own else 0.0, "ftol": 1e-12 if own else 0.0, "maxcor": memory,
-                     "maxiter": max_iterations, "maxfun": 10 * max_iterations},
+            options={"gtol": goal if own else 0.0, "maxcor": memory,
+                     "ftol": min(FALLS, FINE * stop_rtol**2) if own else 0.0,
+                     "maxiter": max_iterations, "maxfun": EVALUATIONS * max_iterations},
         )  # fmt: skip
     except Stopped as stop:
         return stop.descent(iterations, measure)
-    return Descent(str(result.message).lower(), bool(result.success), iterations, measure)
+    # scipy calls it a success where a step changes nothing, as with a gradient of the wrong sign.
+    left = size(projected_step(result.x, result.jac, limits))
+    if left <= goal:
+        told = f"{SMALL}, but its loss is not the lowest: they are no better than gradient_rtol"
+    elif result.nit >= max_iterations:
+        told = "max_iterations were made"
+    elif result.nfev >= EVALUATIONS * max_iterations:
+        told = f"{EVALUATIONS} evaluations for each of max_iterations were made"
+    else:
+        told = stalled(left / measure.first)
+    return Descent(told, False, iterations, measure)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..linear.operator import Array
-from .descent import MEMORY, Descent, Measure
+from .descent import MEMORY, Descent, Measure, stalled
 from .inner import InnerProduct
 from .point import Point
 from .wolfe import wolfe
@@ -75,7 +75,8 @@ def lbfgs(
             step = min(1.0, 1.0 / inner.norm(direction))
             found = wolfe(evaluate, point, direction, step, noise=noise)
         if found is None:
-            return Descent("the loss no longer falls along its gradient", False, iteration, measure)
+            left = point.size / scale / measure.first
+            return Descent(stalled(left), False, iteration, measure)
         s, y, z = found.x - point.x, found.gradient - point.gradient, found.primal - point.primal
         sy = float(s @ y)
         if sy > CURVED * inner.norm(s) * max(float(y @ z), 0.0) ** 0.5:

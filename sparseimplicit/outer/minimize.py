@@ -40,7 +40,8 @@ class MinimizeResult:
     work : tuple of Work
         What each lower-level problem took in this process, all evaluations together.
     converged : bool
-        The projected gradient fell to ``stop_rtol`` of its first, or the loss no longer fell.
+        The projected gradient fell to ``stop_rtol`` of its first. False where the loss no longer
+        fell before: at its accuracy, or along a gradient that is not its own. ``message`` says so.
     message : str
         Why it stopped.
     kkt_residual : float

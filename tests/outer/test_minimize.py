@@ -106,6 +106,43 @@ def test_a_callback_can_stop():
     assert "callback" in r.message
 
 
+@pytest.mark.parametrize("inner", [None, np.ones(1), np.array([[2.0]])])
+def test_a_gradient_of_the_wrong_sign_has_not_converged(inner):
+    plain = shrunk(DATA, 0.25)
+    wrong = lambda x, y: (plain(x, y)[0], None, -plain(x, y)[2])
+    r = si.minimize(wrong, ridge(DATA), 0.0, y0=DATA, inner=inner)
+    assert not r.converged
+    assert "no longer falls along its gradient, of which 1.0e+00 is left" in r.message
+    assert r.kkt_residual == r.history[0].gradient_norm
+
+
+def test_a_loss_at_its_rounding_level_has_not_converged():
+    plain = shrunk(DATA, 0.25)
+    raised = lambda x, y: (1e9 + plain(x, y)[0], None, plain(x, y)[2])
+    r = si.minimize(raised, ridge(DATA), 0.0, y0=DATA, stop_rtol=1e-8)
+    assert not r.converged
+    assert "at its accuracy" in r.message
+    left = r.kkt_residual / r.history[0].gradient_norm
+    assert left > 1e-8
+
+
+@pytest.mark.parametrize("stop_rtol", [1e-2, 1e-5, 1e-8])
+@pytest.mark.parametrize("inner", [None, np.full(1, 3.0)])
+def test_converged_means_that_the_gradient_has_fallen(stop_rtol, inner):
+    options = {"inner": inner, "stop_rtol": stop_rtol, "gradient_rtol": 1e-12}
+    r = si.minimize(shrunk(DATA, 0.25), ridge(DATA), -1.0, y0=DATA, **options)
+    assert r.converged
+    assert r.kkt_residual <= stop_rtol * r.history[0].gradient_norm
+
+
+def test_iterations_used_up_have_not_converged():
+    for inner in (None, np.full(1, 3.0), np.array([[3.0]])):
+        r = si.minimize(shrunk(DATA, 0.25), ridge(DATA), -1.0, y0=DATA, inner=inner,
+                        max_iterations=1)  # fmt: skip
+        assert not r.converged
+        assert r.message == "max_iterations were made"
+
+
 def test_an_unknown_method_is_refused():
     with pytest.raises(ConfigError, match="L-BFGS-B"):
         si.minimize(shrunk(DATA, 0.25), ridge(DATA), 0.0, y0=DATA, method="adam")
