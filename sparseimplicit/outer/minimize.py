@@ -92,8 +92,8 @@ def minimize(
         First guess of the state(s) at x0.
     method : {"L-BFGS-B", "newton-cg"}
         Newton's method needs the second derivatives of problem and loss, see `reduced_hessian`.
-    bounds : pair, or sequence of n_x pairs (low, high), optional
-        None for no bound on a side.
+    bounds : pair, sequence of n_x pairs (low, high), pair of arrays, or scipy's Bounds, optional
+        None for no bound on a side. An x0 outside is moved to the nearest point within.
     inner : sparse matrix (n_x, n_x), positive array (n_x,), or InnerProduct, optional
         The inner product aᵀ M b of the parameter, such as the mass matrix of its finite elements:
         steps, norms and the test for stopping are then in it, and the number of steps does not
