@@ -96,8 +96,8 @@ def minimize(
         None for no bound on a side. An x0 outside is moved to the nearest point within.
     inner : sparse matrix (n_x, n_x), positive array (n_x,), or InnerProduct, optional
         The inner product aᵀ M b of the parameter, such as the mass matrix of its finite elements:
-        steps, norms and the test for stopping are then in it, and the number of steps does not
-        depend on the mesh. By default Euclidean.
+        steps, norms and the test for stopping are then in it, and the number of steps hardly
+        depends on the mesh. By default Euclidean.
     gradient_rtol : float
         rtol of every state and adjoint solve.
     stop_rtol : float
