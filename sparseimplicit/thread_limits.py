@@ -96,13 +96,11 @@ def obey(variables: Any = os.environ) -> int | None:
     count = int(told) if told.strip().isdecimal() else 0
     _check(count, VARIABLE, told)
     wanted = environment(count)
-    if wanted.items() <= variables.items():
-        return count  # a process of ours, or set by hand: every library has read it
     os.environ.update(wanted)
     numba = sys.modules.get("numba")
     if numba is not None:  # it has read its own variable already; before OpenMP, which it sets too
         numba.set_num_threads(min(count, int(numba.get_num_threads())))
-    _libraries().limit(limits=count)
+    _libraries().limit(limits=count)  # those that were loaded before the variables were set
     return count
 
 

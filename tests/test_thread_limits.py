@@ -1,5 +1,6 @@
 """One setting for all libraries, in a block and in a process."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -65,21 +66,37 @@ def test_a_variable_that_is_no_number_is_refused():
     assert "'many' is no number of threads" in run.stderr
 
 
-def test_a_library_loaded_within_a_block_obeys_and_is_let_go():
+def told_of_pardiso(within):
+    """Return the threads of PARDISO's libraries, loaded within the block, and after it."""
     code = (
         "import sparseimplicit as si, threadpoolctl as t\n"
+        "from contextlib import nullcontext\n"
         "old = {one['filepath'] for one in t.threadpool_info()}\n"
-        "with si.threads(1):\n"
+        "def new(): return {one['filepath']: one['num_threads'] for one in t.threadpool_info()"
+        " if one['filepath'] not in old}\n"
+        f"with {within}:\n"
         "    import pypardiso\n"
-        "    print([one['num_threads'] for one in t.threadpool_info()"
-        " if one['filepath'] not in old])\n"
-        "print([one['num_threads'] for one in t.threadpool_info() if one['filepath'] not in old])\n"
+        "    print(new())\n"
+        "print(new())\n"
     )
-    pytest.importorskip("pypardiso", reason="the extra pardiso is not installed")
     env = {n: v for n, v in os.environ.items() if n not in LIBRARIES} | {"OMP_NUM_THREADS": "2"}
     run = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
-    within, after = run.stdout.splitlines()
-    assert set(eval(within)) == {1}, run.stderr  # noqa: S307 - a list of our own
-    assert set(eval(after)) == {2}, run.stderr  # noqa: S307
+    assert run.returncode == 0, run.stderr
+    return [ast.literal_eval(line) for line in run.stdout.splitlines()]
+
+
+def test_a_library_loaded_within_a_block_obeys_and_is_let_go():
+    pytest.importorskip("pypardiso", reason="the extra pardiso is not installed")
+    within, after = told_of_pardiso("si.threads(1)")
+    assert within
+    assert set(within.values()) == {1}
+    assert after == told_of_pardiso("nullcontext()")[1]
+
+
+def test_a_library_loaded_before_the_variables_were_set_obeys():
+    """As in workers of Dask, which loads numpy before it sets them."""
+    run = started("1", "import numpy, os; os.environ.update(OPENBLAS_NUM_THREADS='1', "
+                  "OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', NUMBA_NUM_THREADS='1')")  # fmt: skip
+    assert run.stdout.split() == ["1", "[1]"], run.stderr
