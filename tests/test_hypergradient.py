@@ -3,6 +3,7 @@ import pytest
 
 import sparseimplicit as si
 from sparseimplicit.errors import NonFinite, ShapeError
+from sparseimplicit.hypergradient import loss_error
 
 
 def ridge():
@@ -45,3 +46,21 @@ def test_a_neighbouring_adjoint_as_first_guess(transport, transport_x, tracking)
     again = si.hypergradient(tracking, solved, start=first.adjoint)
     assert again.report.adjoint.iterations == 0
     np.testing.assert_allclose(again.gradient, first.gradient, rtol=1e-6)
+
+
+def test_the_loss_at_a_coarse_state_is_known_to_second_order():
+    """y² = x: a state adopted with an error of δ leaves δ² of the loss's error, not δ."""
+    root = si.ImplicitFunction(
+        si.RootProblem(
+            residual=lambda x, y: y**2 - x, state_jacobian=lambda x, y: 2 * y,
+            parameter_jacobian=lambda x, y: -np.ones(1),
+        ),
+        forward=lambda x, y0: y0,
+    )  # fmt: skip
+    left = []
+    for delta in (1e-2, 1e-3):
+        solved = root.solve([4.0], [2.0 + delta], rtol=1.0)
+        h = si.hypergradient(lambda x, y: (y[0] ** 3, None, 3 * y**2), solved)
+        assert abs(h.value - 8.0) == pytest.approx(12 * delta, rel=0.1)
+        left.append(abs(h.value - loss_error(solved, h.adjoint) - 8.0))
+    assert left[0] / left[1] == pytest.approx(100, rel=0.1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SparseImplicitError
-from ..hypergradient import Hypergradient, Loss, hypergradient
+from ..hypergradient import Hypergradient, Loss, hypergradient, loss_error
 from ..implicit import ImplicitFunction, SolvedState, Start
 from ..linear.operator import Array
 from .history import Work
@@ -34,14 +34,18 @@ class Lower:
         started = time.perf_counter()
         solved = self.state(x, start, rtol)
         h = hypergradient(self.loss, solved, rtol=rtol)
+        value = h.value - loss_error(solved, h.adjoint)
         left = solved.handover()
         work = Work.of(h, time.perf_counter() - started, products)
-        return Part(h.value, h.gradient, left, work), solved, h
+        return Part(value, h.gradient, left, work), solved, h
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one lower-level problem adds to loss and gradient; the state it left; its work."""
+    """What one lower-level problem adds to loss and gradient; the state it left; its work.
+
+    value: the loss of the exact state, to second order in what the state misses.
+    """
 
     value: float
     gradient: Array

@@ -225,3 +225,33 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
         write_atomically(target, fails)
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_loss_of_coarse_states_falls_as_its_gradient_says():
+    """Where the loss is flat, a state's error of 1e-6 is more of it than a step lowers it by."""
+    x = np.linspace(0, 1, 64)
+    data = np.sign(np.sin(9 * x)) + np.random.default_rng(1).standard_normal(64)
+    rough = sparse.csr_array(np.diff(np.eye(64), axis=0))
+
+    def gradient(x, y):
+        d = rough @ y
+        return y - data + np.exp(x[0]) * (rough.T @ (d / np.sqrt(d**2 + 1e-2)))
+
+    def hessian(x, y):
+        w = 1e-2 / ((rough @ y) ** 2 + 1e-2) ** 1.5
+        return (sparse.eye_array(64) + np.exp(x[0]) * (rough.T @ sparse.diags_array(w) @ rough)
+                ).tocsc()  # fmt: skip
+
+    smooth = si.ImplicitFunction(
+        si.MinimizationProblem(
+            gradient=gradient, hessian=hessian, cross_hessian=lambda x, y: gradient(x, y) - y + data
+        ),
+        linear_solver="superlu",
+    )
+    truth = np.sign(np.sin(9 * x))
+    loss = lambda x, y: (0.5 * np.sum((y - truth) ** 2), None, y - truth)
+    r = si.minimize(loss, smooth, -1.0, y0=data, gradient_rtol=1e-3, stop_rtol=1e-5)
+    fine = si.minimize(loss, smooth, -1.0, y0=data, gradient_rtol=1e-10, stop_rtol=1e-5)
+    assert r.converged
+    assert len(r.history) <= len(fine.history) + 3
+    assert r.value == pytest.approx(fine.value, rel=1e-5)
