@@ -53,6 +53,6 @@ def learn(
     assert isinstance(job, LearnJob)  # noqa: S101 - of no other kind
     work = TrainingWork(source, job, data, jobs)
     if dry:
-        typer.echo(dry_run(work.plan, work.jobs))
+        typer.echo(dry_run(work.plan, work.workers.count))
         return
     conduct(source, work, out, job.run, "again" if resume else "anew")

@@ -14,7 +14,7 @@ from ...cluster.slurm import job_end
 from ...errors import ConfigError, Interrupted, SparseImplicitError
 from ...linear.evidence import LIMIT, write_bundle
 from ..files import check_writable
-from .schema import Run
+from .running import Run
 from .source import Source
 
 Mode = Literal["new", "resume", "again", "anew"]

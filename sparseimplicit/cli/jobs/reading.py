@@ -13,8 +13,9 @@ from pydantic.fields import FieldInfo
 
 from ...errors import ConfigError
 from ...imaging.models.registry import KINDS
-from .schema import JOBS, STAGES, Finite, Job, LearnJob, Section
+from .schema import JOBS, STAGES, Job, LearnJob
 from .source import EXAMPLE, Source, told
+from .units import Finite, Section
 
 
 def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:

@@ -2,69 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from ...errors import ConfigError
-from ...linear.memory import parsed_bytes
-
-
-def seconds(value: Any) -> float | None:
-    """Return the seconds of ``"90s"``, ``"50min"``, ``"4h"``, ``"2d"`` or Slurm's ``1-12:00:00``.
-
-    Raises
-    ------
-    ValueError
-        For what has no unit, or one that is no time.
-    """
-    if value is None:
-        return None
-    text = value.strip() if isinstance(value, str) else ""
-    if found := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(s|min|h|d)", text):
-        return float(found[1]) * TIMES[found[2]]
-    if found := re.fullmatch(r"(?:([0-9]+)-)?([0-9]+):([0-9]{2}):([0-9]{2})", text):
-        days, hours, minutes, rest = (int(part or 0) for part in found.groups())
-        return 86400.0 * days + 3600.0 * hours + 60.0 * minutes + rest
-    raise ValueError("no time with its unit: give it as '90s', '50min', '4h', '2d' or '1-12:00:00'")
-
-
-def size(value: Any) -> int | None:
-    """Return the bytes of ``"900M"`` or ``"16 GB"``.
-
-    Raises
-    ------
-    ValueError
-        For what has no unit, or one that is no size.
-    """
-    if value is None:
-        return None
-    try:
-        if isinstance(value, str) and not value.strip().isdigit():
-            return parsed_bytes(value)
-    except ConfigError:
-        pass
-    raise ValueError("no size with its unit: give it as '900M' or '16 GB'")
-
-
-TIMES: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Level = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Grey = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
-Time = Annotated[float | None, BeforeValidator(seconds)]
-Size = Annotated[int | None, BeforeValidator(size)]
-Natural = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Accuracies = Share | Annotated[list[Share], Field(min_length=2, max_length=2)]
-
-
-class Section(BaseModel):
-    """A table of the file: its keys and no others, of the right kind."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from .running import Execution, ImageRun, Run, SweepRun
+from .units import Accuracies, Count, Finite, Grey, Level, Natural, Positive, Section, Share
 
 
 class Data(Section):
@@ -130,7 +73,7 @@ class FullBatchStage(Section):
     gradient_rtol: Accuracies | None = None
     tighten_over: Count = 20
     error_every: Natural = 10
-    scales: dict[str, Positive] = {}
+    scales: dict[str, Positive] = Field(default_factory=dict)
 
 
 class MinibatchStage(Section):
@@ -148,36 +91,13 @@ class MinibatchStage(Section):
     gradient_rtol: Accuracies | None = None
     tighten_over: Count = 20
     error_every: Natural = 10
-    scales: dict[str, Positive] = {}
+    scales: dict[str, Positive] = Field(default_factory=dict)
 
 
 class Solver(Section):
     """The linear solver of the lower level; ``auto`` is what suits the model."""
 
     linear: str = "auto"
-
-
-class Run(Section):
-    """Where a job runs, and how long.
-
-    out: the run directory, relative to the file. time: it ends by itself, in time to be taken up
-    again, before so long has gone by (``"50min"``); Slurm's end of the job is heeded anyway.
-    grace: how long a step may go on after a signal before it is abandoned. memory: what plans may
-    reckon with (``"16 GB"``). bundle: how much a failed solve may leave behind, to be reproduced.
-    """
-
-    out: str | None = None
-    time: Time = None
-    grace: Time = 10.0
-    memory: Size = None
-    bundle: Size = None
-
-
-class Execution(Run):
-    """Where images are visited: see `imaging.training.train`. jobs: 0 takes all cores."""
-
-    executor: Literal["serial", "processes"] = "serial"
-    jobs: Natural = 0
 
 
 class Job(Section):
@@ -190,15 +110,15 @@ class LearnJob(Job):
     """Train a model. model: ``kind``, ``start``, and the settings of that kind."""
 
     kind: Literal["learn"] = "learn"
-    model: dict[str, Any] = {}
+    model: dict[str, Any] = Field(default_factory=dict)
     data: Data
     noise: Noise = Noise()
     validation: Validation | None = None
-    regularizer: list[Regularizer] = []
+    regularizer: list[Regularizer] = Field(default_factory=list)
     training: Training = Training()
     stage: list[
         Annotated[FullBatchStage | MinibatchStage, Field(discriminator="method")]
-    ] = []  # fmt: skip
+    ] = Field(default_factory=list)  # fmt: skip
     solver: Solver = Solver()
     run: Execution = Execution()
 
@@ -266,12 +186,6 @@ class StateSolver(Solver):
     rtol: Share = 1e-5
 
 
-class ImageRun(Run):
-    """jobs: processes, which share the cores."""
-
-    jobs: Count = 1
-
-
 class EvaluateJob(Job):
     """Measure a model on test images."""
 
@@ -283,12 +197,6 @@ class EvaluateJob(Job):
     run: ImageRun = ImageRun()
 
 
-class SweepRun(Section):
-    """out: the folder of all tasks, relative to the file."""
-
-    out: str | None = None
-
-
 class SweepJob(Job):
     """One job many times: ``job`` with every combination of ``grid``, or with each ``task``.
 
@@ -297,8 +205,8 @@ class SweepJob(Job):
 
     kind: Literal["sweep"]
     job: str
-    grid: dict[str, Any] = {}
-    task: list[dict[str, Any]] = []
+    grid: dict[str, Any] = Field(default_factory=dict)
+    task: list[dict[str, Any]] = Field(default_factory=list)
     run: SweepRun = SweepRun()
 
 

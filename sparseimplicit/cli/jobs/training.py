@@ -11,7 +11,6 @@ import typer
 from ..._optional import available
 from ...cluster.interruption import Interruption
 from ...cluster.rundir import RunDirectory
-from ...errors import ConfigError
 from ...files import write_atomically
 from ...imaging.figure import figure
 from ...imaging.figures import model_figure
@@ -21,7 +20,6 @@ from ...imaging.training import (
     Step,
     Trained,
     Training,
-    available_cores,
     check_run,
     clear,
     train,
@@ -33,6 +31,7 @@ from ..training_report import about, metrics_of, show
 from .foretold import foretold, state_matrix
 from .schema import LearnJob
 from .source import Source
+from .workers import workers_of
 
 RESULTS = ("theta.npy", "model.npz", "history.json", "metrics.json", "figure.png", "model.png")
 
@@ -59,7 +58,7 @@ class TrainingWork:
     ) -> None:
         self.job, self.name = job, source.path.stem
         self.plan = read_plan(source, job, data)
-        self.executor, self.jobs = _executor(job, jobs)
+        self.workers = workers_of(source, job.run, jobs, source.folder / "dask-logs")
 
     def identity(self) -> str:
         """Return a digest of all settings, and of every pixel."""
@@ -81,7 +80,7 @@ class TrainingWork:
         started = time.perf_counter()
         plan, out = self.plan, run.folder
         most = sum(stage.most_steps for stage in plan.stages)
-        with Progress(plan, out / "log.txt") as progress:
+        with self.workers.started() as executor, Progress(plan, out / "log.txt") as progress:
 
             def watch(step: Step) -> None:
                 progress(step)
@@ -89,10 +88,7 @@ class TrainingWork:
                 run.progress(step.step, max(most, step.step), step.value)
                 interruption.check()
 
-            trained = train(
-                plan, executor=self.executor, jobs=self.jobs, checkpoint=out / "checkpoint",
-                callback=watch,
-            )  # fmt: skip
+            trained = train(plan, executor=executor, checkpoint=out / "checkpoint", callback=watch)
             progress.finish(trained)
         for message in (*trained.notes, *trained.messages):
             run.log("note", what=message)
@@ -115,7 +111,7 @@ class TrainingWork:
         return foretold(
             state_matrix(plan.model, largest.observed, plan.first), solves=2,
             rtol=min(stage.accuracy.final for stage in plan.stages), memory=self.job.run.memory,
-            problems=visited / largest.truth.size / self.jobs,
+            problems=visited / largest.truth.size / max(self.workers.count, 1),
             solver=plan.linear_solver or plan.model.solver_for(largest.observed),
             title=f"{plan.model}: {plan.packing.size} parameters; {count} images + "
             f"{len(plan.all) - count} held out, {pixels} pixels; the largest, '{largest.name}', "
@@ -148,15 +144,3 @@ def _draw(out: Path, plan: Training, trained: Trained, saved: SavedModel) -> Non
     drawing = model_figure(SavedModel(saved.model, saved.theta, shape, saved.about))
     if drawing is not None:
         write_atomically(out / "model.png", lambda file: file.write(drawing))
-
-
-def _executor(job: LearnJob, jobs: int | None) -> tuple[str, int]:
-    """Return the executor and its number of processes; the option goes before the file."""
-    told = job.run
-    count = told.jobs if jobs is None else jobs
-    if count < 0 or (jobs is not None and jobs < 1):
-        raise ConfigError(f"--jobs {jobs}: no number of processes.", fix="give 1 or more.")
-    if jobs is None and told.executor == "serial":
-        return "serial", 1
-    count = count or available_cores()
-    return ("processes", count) if count > 1 else ("serial", 1)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .conduct import Work
 from .evaluation import EvaluationWork
-from .schema import EvaluateJob, GradientJob, Job, LearnJob, Run
+from .running import Run
+from .schema import EvaluateJob, GradientJob, Job, LearnJob
 from .source import Source
 from .theorem import GradientWork
 from .training import TrainingWork
