@@ -26,7 +26,7 @@ from .linear import (
     Ladder,
     Lagged,
     LinearSolution,
-    Operator,
+    Passed,
     PreparationReport,
     PreparedSystem,
     Solver,
@@ -53,12 +53,14 @@ BLOCK: Final = 64  # columns of the Jacobian solved for at once
 class Start:
     """What one solve hands to the next: a first guess, the solver chosen, a symbolic analysis.
 
-    solver: what ``auto`` takes instead of choosing again; None lets it choose.
+    solver: what ``auto`` takes instead of choosing again; None lets it choose. passed: a prepared
+    system, taken where the next matrix is the same to the bit, and dropped where it is not.
     """
 
     y: Array
     solver: Solver | None = None
     analysis: Any = None
+    passed: Passed | None = None
 
 
 class ImplicitFunction:
@@ -131,7 +133,8 @@ class ImplicitFunction:
             First guess; needed unless ``start`` is given.
         start : SolvedState or Start, optional
             A neighbouring solution: its state is the first guess (unless y0 is given), its
-            symbolic analysis and its choice of solver are taken over.
+            symbolic analysis and its choice of solver are taken over; and its factorization, where
+            the first A has just the same entries.
         rtol : float
             ‖c(x, y)‖ ≤ rtol ‖A y‖ at the state returned.
 
@@ -144,7 +147,7 @@ class ImplicitFunction:
         NotConverged, NotPositiveDefinite, SingularSystem, ShapeError, NonFinite
         """
         check_rtol(rtol, "ImplicitFunction.solve")
-        given = start.handover() if isinstance(start, SolvedState) else start
+        given = start.handover(system=True) if isinstance(start, SolvedState) else start
         if y0 is None and given is None:
             raise ShapeError(
                 "there is no first guess, so the number of unknowns is not known.",
@@ -156,7 +159,8 @@ class ImplicitFunction:
         linear_solver = given.solver if given and self.linear_solver == "auto" else None
         try:
             if self.forward is not None:
-                result = self._run_forward(parameter, guess, rtol)
+                passed = None if given is None else given.passed
+                result = self._run_forward(parameter, guess, rtol, passed)
             else:
                 result = solve_newton(
                     self._conditions,
@@ -168,17 +172,19 @@ class ImplicitFunction:
                     max_iterations=self.max_iterations,
                     on_singular=self.on_singular,
                     reuse=self.reuse,
+                    passed=None if given is None else given.passed,
                 )
         except SparseImplicitError as error:
             raise error.at("ImplicitFunction.solve") from error.__cause__
         return SolvedState(parameter, result.y, result.report, self._conditions, result, self)
 
-    def _run_forward(self, x: Array, y0: Array, rtol: float) -> NewtonResult:
+    def _run_forward(self, x: Array, y0: Array, rtol: float, passed: Passed | None) -> NewtonResult:
         assert self.forward is not None  # noqa: S101 - the caller has looked
         y = finite_vector(self.forward(x.copy(), y0.copy()), y0.size, "forward(x, y0)").copy()
         jacobian = self._conditions.state_jacobian(x, y)
         size, scale = norm(self._conditions.residual(x, y)), norm(jacobian.apply(y))
         selection = select(self.linear_solver, jacobian)
+        last = None if passed is None else passed.take(jacobian, selection.solver)
         report = StateReport(
             method="given forward solver",
             converged=size <= rtol * scale or size == 0.0,
@@ -189,6 +195,7 @@ class ImplicitFunction:
             objective=self._conditions.objective(x, y),
             linear_solver=selection.solver.label,
             because=selection.because,
+            reused=() if last is None else ("factorization of a neighbouring state",),
         )
         if not report.converged:
             raise NotConverged(
@@ -200,7 +207,7 @@ class ImplicitFunction:
                 fix="let it solve further, or raise the rtol of `solve` to what it can reach; the "
                 "gradient is about as inexact as the state.",
             )
-        return NewtonResult(y, jacobian, None, selection.solver, selection.analysis, report)
+        return NewtonResult(y, jacobian, last, selection.solver, selection.analysis, report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +258,7 @@ class SolvedState:
         return (
             last is not None
             and last.report.factorizations > 0
-            and not _same_values(last, self._result.state_jacobian)
+            and not last.is_of(self._result.state_jacobian)
         )
 
     @cached_property
@@ -272,12 +279,19 @@ class SolvedState:
         space = null_space(self._result.state_jacobian)
         return space.dimension > 0 or not space.complete
 
-    def handover(self) -> Start:
-        """Return what the next solve can start from, without the factorization."""
+    def handover(self, *, system: bool = False) -> Start:
+        """Return what the next solve can start from; the factorization of A at y if asked for.
+
+        Whoever keeps a `Start` with it keeps its memory, until a solve has started from it.
+        """
+        made = self.system if "system" in vars(self) else self._result.last_system
         analysis = self._result.analysis
-        if analysis is None and "system" in vars(self):
-            analysis = self.system.analysis
-        return Start(self.y, self._result.solver, analysis)
+        if analysis is None and made is not None:
+            analysis = made.analysis
+        passed = None
+        if system and made is not None and made.is_of(self._result.state_jacobian):
+            passed = Passed(made)
+        return Start(self.y, self._result.solver, analysis, passed)
 
     @property
     def preparation(self) -> PreparationReport | None:
@@ -402,11 +416,6 @@ class SolvedState:
             f"SolvedState(n_x={self.x.size}, n_y={self.y.size}, "
             f"residual {self.report.residual_relative:.1e})"
         )
-
-
-def _same_values(last: PreparedSystem, a: Operator) -> bool:
-    mine = last.operator
-    return mine.same_pattern(a) and np.array_equal(mine.entries.data, a.entries.data)
 
 
 def _columns(v: Any, n: int) -> Any:

@@ -23,6 +23,7 @@ from .kernels.vectors import dot
 from .linear import (
     LinearSolution,
     Operator,
+    Passed,
     PreparedSystem,
     Reason,
     Sequence,
@@ -70,6 +71,7 @@ def solve_newton(
     max_iterations: int = 100,
     on_singular: str = "raise",
     reuse: bool = True,
+    passed: Passed | None = None,
 ) -> NewtonResult:
     """Find y with ``‖c(x, y)‖ ≤ rtol ‖A y‖``.
 
@@ -89,6 +91,8 @@ def solve_newton(
         What a step is where A is singular, see `linear.solve`; once it is, it is taken to stay so.
     reuse : bool
         Whether steps may go on with an older preparation where measured times say that it pays.
+    passed : Passed, optional
+        The prepared system of a neighbouring state, taken if the first matrix is the same.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def solve_newton(
     ``scripts/bench/steps.py``.
     """
     return _Newton(
-        conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular, reuse
+        conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular, reuse, passed
     ).run()
 
 
@@ -132,6 +136,7 @@ class _Newton:
         max_iterations: int,
         on_singular: str,
         reuse: bool,
+        passed: Passed | None,
     ) -> None:
         self.conditions = conditions
         self.x, self.y = x, y0
@@ -141,6 +146,7 @@ class _Newton:
         self.max_iterations = max_iterations
         self.on_singular = on_singular
         self.reuse = reuse
+        self.passed = passed
         self.sequence: Sequence | None = None
         self.descends = (
             conditions.minimization and conditions.structure is Structure.POSITIVE_DEFINITE
@@ -218,11 +224,17 @@ class _Newton:
         """Return the sequence of this run's matrices; the first one chooses the solver."""
         if self.sequence is None:
             selection = select(self.linear_solver, jacobian, rtol=STEP_RTOL)
+            prepared = None
+            if self.passed is not None:
+                prepared = self.passed.take(jacobian, selection.solver)
+            if prepared is not None:
+                self.reused.add("factorization of a neighbouring state")
             self.sequence = Sequence(
                 selection.solver,
                 because=selection.because,
                 analysis=selection.analysis if self.analysis is None else self.analysis,
                 reuse=self.reuse,
+                prepared=prepared,
             )
         return self.sequence
 
@@ -261,12 +273,14 @@ class _Newton:
         assert system is not None  # noqa: S101 - it has just answered
         for phase, seconds in (("prepare", step.prepare_seconds), ("solve", step.solve_seconds)):
             self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
-        self.counts["analyses"] += system.report.analyses
-        self.counts["factorizations"] += system.report.factorizations
-        if step.action == "reused":
+        if step.action == "prepared":
+            self.counts["analyses"] += system.report.analyses
+            self.counts["factorizations"] += system.report.factorizations
+        else:
             self.counts["reused_steps"] += 1
-            self.reused.add("factorization of an earlier step")
-        if system.report.reused is not None:
+            if any(earlier.action == "prepared" for earlier in sequence.steps):
+                self.reused.add("factorization of an earlier step")
+        if step.action == "prepared" and system.report.reused is not None:
             self.reused.add(system.report.reused)
         if shift:
             self.counts["shifted_steps"] += 1

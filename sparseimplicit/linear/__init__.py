@@ -10,6 +10,7 @@ from .filters import FilterOperator
 from .ladder import Ladder, prepare, solve
 from .method import Attempt, Needs, PreparedMethod
 from .operator import Operator, Structure
+from .passed import Passed
 from .preconditioners import AMG, ILU, Jacobi, Lagged, Spectral
 from .preconditioning import Preconditioner, PreparedPreconditioner
 from .rates import Rates, calibrate
@@ -55,6 +56,7 @@ __all__ = [
     "Needs",
     "Operator",
     "Pardiso",
+    "Passed",
     "Petsc",
     "Preconditioner",
     "PreparationReport",

@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint, Record, StepRecord
 from .descent import Stopped
 from .history import Evaluation, TrustStep, Work
 from .inner import InnerProduct
-from .lower import Lower, Part, Seated
+from .lower import Lower, Part, Relay, Seated, bare
 from .point import Point
 
 Kept = tuple[SolvedState, Hypergradient]
@@ -63,6 +63,7 @@ class Run:
         self.history: list[Evaluation] = []
         self.work = [Work()] * len(lower)
         self.inner: InnerProduct
+        self._relay = Relay(dict(enumerate(lower)))
         self._there: list[Start | None] = [None] * len(lower)  # what other processes start from
         self._crew: Crew = executor.open(Seated, self._seat, len(lower))
 
@@ -91,11 +92,15 @@ class Run:
 
     def solve(self, x: Array) -> list[SolvedState]:
         """Return the states at x, all of them alive."""
-        return [self.state(i, x, start) for i, start in enumerate(self.starts)]
+        states = []
+        for i, start in enumerate(self.starts):
+            states.append(self.state(i, x, start))
+            self._relay.pass_on(states[-1])
+        return states
 
     def state(self, i: int, x: Array, start: Start | None) -> SolvedState:
-        """Return the state of problem i at x."""
-        return self.lower[i].state(x, start, self.rtol)
+        """Return the state of problem i at x; it takes, or drops, the factorization passed on."""
+        return self._relay.state(i, x, start, self.rtol)
 
     def recorded(self) -> Record | None:
         """Return the next evaluation, where the checkpoint has it."""
@@ -144,8 +149,8 @@ class Run:
     def _here(self, x: Array, products: int, kept: list[Kept] | None) -> list[Part]:
         """Evaluate one after the other; each state is dropped before the next, unless kept."""
         parts = []
-        for lower, start in zip(self.lower, self.starts, strict=True):
-            part, solved, h = lower.evaluate(x, start, self.rtol, products)
+        for i, start in enumerate(self.starts):
+            part, solved, h = self._relay.evaluate(i, x, start, self.rtol, products)
             parts.append(part)
             if kept is not None:
                 kept.append((solved, h))
@@ -159,7 +164,7 @@ class Run:
             shares.setdefault(self._crew.owner(i), []).append(i)
         new = {i: s for i, s in enumerate(self.starts) if s is not None and s is not self._there[i]}
         replies = self._crew.ask({
-            k: (x, self.rtol, products, own, {i: _bare(new[i]) for i in own if i in new})
+            k: (x, self.rtol, products, own, {i: bare(new[i]) for i in own if i in new})
             for k, own in shares.items()
         })  # fmt: skip
         found: dict[int, Part] = {}
@@ -171,7 +176,7 @@ class Run:
 
     def _seat(self, seat: int, seats: int) -> tuple[Any, ...]:
         own = range(seat, len(self.lower), seats)
-        starts = {i: _bare(start) for i in own if (start := self.starts[i]) is not None}
+        starts = {i: bare(start) for i in own if (start := self.starts[i]) is not None}
         return {i: self.lower[i] for i in own}, starts
 
     def tell(self, taken: Taken, step: TrustStep | None = None) -> None:
@@ -206,8 +211,3 @@ class Run:
             where="minimize",
             fix="give the settings of that run, or another folder.",
         )
-
-
-def _bare(start: Start) -> Start:
-    """Return it without the analysis, which belongs to its process."""
-    return Start(start.y, start.solver)
