@@ -85,7 +85,8 @@ class Evaluation(Report):
 
     x_mean: mean of the parameter. gradient_norm: √(gᵀ M⁻¹ g) in the inner product. work: over all
     lower-level problems; None where the evaluation was taken from a checkpoint. step: what led
-    here, by a trust-region method. notes: what did not go as usual, such as a process lost.
+    here, by a trust-region method. failure: why there is neither loss (inf) nor gradient (NaN) at
+    a trial point. notes: what did not go as usual, such as a process lost.
     """
 
     evaluation: int
@@ -94,4 +95,5 @@ class Evaluation(Report):
     gradient_norm: float
     work: Work | None
     step: TrustStep | None = None
+    failure: str | None = None
     notes: tuple[str, ...] = ()

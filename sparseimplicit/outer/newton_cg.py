@@ -99,7 +99,10 @@ def newton_cg(
         elif judged.ratio > GOOD and proposal.length > 0.9 * region:
             region = 2.0 * region
         if region <= SMALLEST * reach:
-            told = "the trust region shrank to nothing: the gradient is no better than that"
+            told = "the trust region shrank to nothing: " + (
+                "the gradient is no better than that" if np.isfinite(judged.point.value)
+                else "there is no loss around the point"
+            )  # fmt: skip
             return Descent(told, False, iteration + 1, measure), point
     return Descent("max_iterations were made", False, max_iterations, measure), point
 

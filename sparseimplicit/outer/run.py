@@ -10,28 +10,31 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..executors import Crew, Executor
-from ..hypergradient import Hypergradient, Loss
+from ..executors import Executor
+from ..hypergradient import Loss
 from ..implicit import SolvedState, Start
 from ..linear.operator import Array
 from .checkpoint import Checkpoint, Record, StepRecord
 from .descent import Stopped
 from .history import Evaluation, TrustStep, Work
 from .inner import InnerProduct
-from .lower import Lower, Part, Relay, Seated, bare
+from .lower import Failed, Kept, Lower, Parts, Relay
 from .point import Point
-
-Kept = tuple[SolvedState, Hypergradient]
+from .seats import Away
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An evaluation: the states it left, whole ones if asked for; no work if from a checkpoint."""
+    """An evaluation: the states it left, whole ones if asked for; no work if from a checkpoint.
+
+    failure: why there is neither loss (inf) nor gradient (NaN).
+    """
 
     point: Point
     left: tuple[Start, ...]
     work: Work | None = None
     kept: tuple[Kept, ...] | None = None
+    failure: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -64,8 +67,7 @@ class Run:
         self.work = [Work()] * len(lower)
         self.inner: InnerProduct
         self._relay = Relay(dict(enumerate(lower)))
-        self._there: list[Start | None] = [None] * len(lower)  # what other processes start from
-        self._crew: Crew = executor.open(Seated, self._seat, len(lower))
+        self._away = Away(executor, lower)
 
     @property
     def losses(self) -> list[Loss]:
@@ -74,7 +76,7 @@ class Run:
 
     def close(self) -> None:
         """End other processes."""
-        self._crew.close()
+        self._away.close()
 
     def evaluate(self, x: Array) -> Point:
         """Return loss and gradient at x; the next evaluation starts from these states."""
@@ -118,66 +120,37 @@ class Run:
         """Evaluate, or take it from the checkpoint.
 
         keep: hold the states, and write down what they started from instead of what they left.
-        step: what led to x. since: the first evaluation whose states a resumed run may ask for.
+        step: what led to x, a trial point: where state or adjoint fail there, that is an answer.
+        since: the first evaluation whose states a resumed run may ask for.
         """
         record = self.recorded()
         if record is not None:
             return self._replayed(record, x)
         given = tuple(start for start in self.starts if start is not None)
-        products = 0 if step is None else step.products
+        trial, products = (False, 0) if step is None else (True, step.products)
         kept: list[Kept] = []
         notes: tuple[str, ...] = ()
-        if self._crew.apart:
-            parts, notes = self._afar(x, products)
+        if self._away.apart:
+            parts, notes = self._away.evaluate(x, self.starts, self.rtol, trial=trial)
         else:
-            parts = self._here(x, products, kept if keep else None)
-        value, gradient = 0.0, np.zeros_like(x)
-        for part in parts:  # one after the other: a sum in another order has other bits
-            value += part.value
-            gradient += part.gradient
-        left = tuple(part.left for part in parts)
+            parts = self._relay.evaluate(
+                x, dict(enumerate(self.starts)), self.rtol,
+                trial=trial, products=products, kept=kept if keep else None,
+            )  # fmt: skip
+        value, gradient, left, failure = _sum(parts, x.size)
         if self.checkpoint is not None:
-            starts = given if keep else left
-            self.checkpoint.append(
-                len(self.history), Record(x, value, gradient, starts, step), since=since
-            )
-        work = [part.work for part in parts]
+            record = Record(x, value, gradient, given if keep else left, step, failure)
+            self.checkpoint.append(len(self.history), record, since=since)
+        work = [parts[i].work if i in parts else Work() for i in range(len(self.lower))]
         self.work = [Work.total(pair) for pair in zip(self.work, work, strict=True)]
-        point = Point(x, value, gradient, self.inner.riesz(gradient))
-        return Taken(point, left, Work.total(work), tuple(kept) if keep else None, notes)
+        return Taken(
+            self._point(x, value, gradient), left, Work.total(work),
+            tuple(kept) if keep and failure is None else None, failure, notes,
+        )  # fmt: skip
 
-    def _here(self, x: Array, products: int, kept: list[Kept] | None) -> list[Part]:
-        """Evaluate one after the other; each state is dropped before the next, unless kept."""
-        parts = []
-        for i, start in enumerate(self.starts):
-            part, solved, h = self._relay.evaluate(i, x, start, self.rtol, products)
-            parts.append(part)
-            if kept is not None:
-                kept.append((solved, h))
-            del solved, h  # only one factor is alive
-        return parts
-
-    def _afar(self, x: Array, products: int) -> tuple[list[Part], tuple[str, ...]]:
-        """Have other processes evaluate; states go there only where they are not there already."""
-        shares: dict[int, list[int]] = {}
-        for i in range(len(self.lower)):
-            shares.setdefault(self._crew.owner(i), []).append(i)
-        new = {i: s for i, s in enumerate(self.starts) if s is not None and s is not self._there[i]}
-        replies = self._crew.ask({
-            k: (x, self.rtol, products, own, {i: bare(new[i]) for i in own if i in new})
-            for k, own in shares.items()
-        })  # fmt: skip
-        found: dict[int, Part] = {}
-        for own in replies.values.values():
-            found.update(own)
-        parts = [found[i] for i in range(len(self.lower))]
-        self._there = [part.left for part in parts]
-        return parts, replies.notes
-
-    def _seat(self, seat: int, seats: int) -> tuple[Any, ...]:
-        own = range(seat, len(self.lower), seats)
-        starts = {i: bare(start) for i in own if (start := self.starts[i]) is not None}
-        return {i: self.lower[i] for i in own}, starts
+    def _point(self, x: Array, value: float, gradient: Array) -> Point:
+        known = np.isfinite(value)
+        return Point(x, value, gradient, self.inner.riesz(gradient) if known else gradient)
 
     def tell(self, taken: Taken, step: TrustStep | None = None) -> None:
         """Add an evaluation to the history and tell the callback, which may ask to stop."""
@@ -186,7 +159,7 @@ class Run:
             self.best = point
         evaluation = Evaluation(
             evaluation=len(self.history), x_mean=float(point.x.mean()), value=point.value,
-            gradient_norm=point.size, work=taken.work, step=step,
+            gradient_norm=point.size, work=taken.work, step=step, failure=taken.failure,
             notes=taken.notes,
         )  # fmt: skip
         self.history.append(evaluation)
@@ -199,8 +172,8 @@ class Run:
     def _replayed(self, record: Record, x: Array) -> Taken:
         if not np.array_equal(record.x, x):
             raise self.another("was at another x")
-        point = Point(x, record.value, record.gradient, self.inner.riesz(record.gradient))
-        return Taken(point, record.starts)
+        point = self._point(x, record.value, record.gradient)
+        return Taken(point, record.starts, failure=record.failure)
 
     def another(self, what: str) -> ConfigError:
         """Return the error that the next evaluation in the checkpoint is none of this run's."""
@@ -211,3 +184,15 @@ class Run:
             where="minimize",
             fix="give the settings of that run, or another folder.",
         )
+
+
+def _sum(parts: Parts, n: int) -> tuple[float, Array, tuple[Start, ...], str | None]:
+    """Return loss, gradient, the states left; inf, NaN, () and why, where a problem has failed."""
+    value, gradient, left = 0.0, np.zeros(n), []
+    for part in parts.values():  # one after the other: a sum in another order has other bits
+        if isinstance(part, Failed):
+            return np.inf, np.full(n, np.nan), (), part.told
+        value += part.value
+        gradient += part.gradient
+        left.append(part.left)
+    return value, gradient, tuple(left), None

@@ -15,8 +15,9 @@ from ..linear.operator import Array
 from ..reduced_hessian import reduced_hessian
 from .checkpoint import StepRecord
 from .history import TrustStep
+from .lower import Kept
 from .point import Point
-from .run import Kept, Run
+from .run import Run
 from .steihaug import Product
 from .trials import Judged, Proposal
 
