@@ -160,7 +160,7 @@ class TestCounts:
         assert solved.system.operator.entries is not None
 
     def test_a_lagged_factor_that_is_too_far_off_gives_way_and_it_is_said(self, monkeypatch):
-        monkeypatch.setattr("sparseimplicit.implicit.LAGGED_ITERATIONS", 1)
+        monkeypatch.setattr("sparseimplicit.state_system.LAGGED_ITERATIONS", 1)
         problem, f = charbonnier()
         implicit = si.ImplicitFunction(problem, linear_solver="superlu")
         solved = implicit.solve(3.0, f, rtol=1e-2)  # loose: the last step is far from the solution

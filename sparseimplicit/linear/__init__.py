@@ -16,7 +16,7 @@ from .preconditioning import Preconditioner, PreparedPreconditioner
 from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
-from .sequence import Sequence, Step
+from .sequence import Sequence, Step, change_between, foretold_iterations
 from .solvers import (
     CG,
     GMRES,
@@ -77,8 +77,10 @@ __all__ = [
     "available_solvers",
     "block_diagonal",
     "calibrate",
+    "change_between",
     "choose",
     "diagnose",
+    "foretold_iterations",
     "prepare",
     "register_solver",
     "select",

@@ -312,18 +312,24 @@ class Sequence:
         return float(own * np.sqrt(change) * np.log(2.0 / rtol) / np.log(2.0 / reached))
 
     def _change(self, operator: Operator) -> float:
-        """Return max over min of the diagonals' ratio: a lower bound of cond(A_old⁻¹ A_new)."""
         if self._root is None:
             return np.inf
-        old, new = self._root.operator.entries, operator.entries
-        if old is None or new is None or old.shape != new.shape:
-            return np.inf
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = operator.diagonal / self._root.operator.diagonal
-        ratio = ratio[~np.isnan(ratio)]
-        if not ratio.size or not (ratio > 0).all():
-            return np.inf
-        return float(ratio.max() / ratio.min())
+        return change_between(self._root.operator, operator)
+
+
+def change_between(old: Operator, new: Operator) -> float:
+    """Return max over min of the diagonals' ratio: a lower bound of cond(A_old⁻¹ A_new).
+
+    It is infinite where an entry changes sign, or a matrix gives products alone.
+    """
+    if old.entries is None or new.entries is None or old.n != new.n:
+        return np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = new.diagonal / old.diagonal
+    ratio = ratio[~np.isnan(ratio)]
+    if not ratio.size or not (ratio > 0).all():
+        return np.inf
+    return float(ratio.max() / ratio.min())
 
 
 def foretold_iterations(change: float, rtol: float) -> float:
