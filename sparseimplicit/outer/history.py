@@ -25,8 +25,8 @@ class Work(Report):
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, h: Hypergradient, seconds: float, products: int = 0) -> Work:
-        """Return the work of one hypergradient, its state and the products before it included."""
+    def of(cls, h: Hypergradient, seconds: float) -> Work:
+        """Return the work of one hypergradient, its state included."""
         state, adjoint, preparation = h.report.state, h.report.adjoint, h.report.preparation
         return cls(
             state_solves=1,
@@ -36,7 +36,6 @@ class Work(Report):
             analyses=state.analyses + (preparation.analyses if preparation else 0),
             factorizations=state.factorizations
             + (preparation.factorizations if preparation else 0),
-            hessian_products=products,
             state_residual=state.residual_relative,
             adjoint_residual=adjoint.residual,
             seconds=seconds,

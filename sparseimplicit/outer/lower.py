@@ -101,7 +101,6 @@ class Relay:
         rtol: float,
         *,
         trial: bool,
-        products: int = 0,
         kept: list[Kept] | None = None,
     ) -> Parts:
         """Return loss and gradient at x of the problems that starts names; up to one that fails.
@@ -125,7 +124,7 @@ class Relay:
                 )
                 return parts
             left = self.pass_on(solved)
-            work = Work.of(h, time.perf_counter() - started, products)
+            work = Work.of(h, time.perf_counter() - started)
             parts[i] = Part(value, h.gradient, left, work)
             if kept is not None:
                 kept.append((solved, h))

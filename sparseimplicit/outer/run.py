@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,32 +116,36 @@ class Run:
         keep: bool = False,
         step: StepRecord | None = None,
         since: int | None = None,
+        before: Sequence[Work] = (),
     ) -> Taken:
         """Evaluate, or take it from the checkpoint.
 
         keep: hold the states, and write down what they started from instead of what they left.
         step: what led to x, a trial point: where state or adjoint fail there, that is an answer.
-        since: the first evaluation whose states a resumed run may ask for.
+        since: the first evaluation whose states a resumed run may ask for. before: the work that
+        the step took, of each problem.
         """
         record = self.recorded()
         if record is not None:
             return self._replayed(record, x)
         given = tuple(start for start in self.starts if start is not None)
-        trial, products = (False, 0) if step is None else (True, step.products)
         kept: list[Kept] = []
         notes: tuple[str, ...] = ()
+        trial = step is not None
         if self._away.apart:
             parts, notes = self._away.evaluate(x, self.starts, self.rtol, trial=trial)
         else:
             parts = self._relay.evaluate(
                 x, dict(enumerate(self.starts)), self.rtol,
-                trial=trial, products=products, kept=kept if keep else None,
+                trial=trial, kept=kept if keep else None,
             )  # fmt: skip
         value, gradient, left, failure = _sum(parts, x.size)
         if self.checkpoint is not None:
             record = Record(x, value, gradient, given if keep else left, step, failure)
             self.checkpoint.append(len(self.history), record, since=since)
-        work = [parts[i].work if i in parts else Work() for i in range(len(self.lower))]
+        work = list(before) or [Work()] * len(self.lower)
+        for i, part in parts.items():
+            work[i] = Work.total([work[i], part.work])
         self.work = [Work.total(pair) for pair in zip(self.work, work, strict=True)]
         return Taken(
             self._point(x, value, gradient), left, Work.total(work),

@@ -12,9 +12,9 @@ from ..errors import ConfigError
 from ..hypergradient import hypergradient
 from ..implicit import SolvedState
 from ..linear.operator import Array
-from ..reduced_hessian import reduced_hessian
+from ..reduced_hessian import ReducedHessian, reduced_hessian
 from .checkpoint import StepRecord
-from .history import TrustStep
+from .history import TrustStep, Work
 from .lower import Kept
 from .point import Point
 from .run import Run
@@ -37,6 +37,7 @@ class TrustRun:
         self.since = [0]  # of each evaluation, the one it went on from
         self.at: Point  # the accepted point
         self.held: tuple[Kept, ...] | None = None
+        self.hessians: list[ReducedHessian] = []  # of the step that is made
 
     def first(self, x: Array) -> Point:
         """Evaluate loss and gradient at the start."""
@@ -66,7 +67,7 @@ class TrustRun:
 
     def hessian(self, point: Point, *, gauss_newton: bool) -> Product:
         """Return v ↦ Σᵢ Hᵢ v at the accepted point."""
-        hessians = [
+        self.hessians = hessians = [
             reduced_hessian(loss, solved, adjoint=h, rtol=self.run.rtol, gauss_newton=gauss_newton)
             for loss, (solved, h) in zip(self.run.losses, self._states(), strict=True)
         ]
@@ -79,7 +80,10 @@ class TrustRun:
             proposal.predicted, proposal.radius, proposal.length, proposal.iterations,
             proposal.products, proposal.end,
         )  # fmt: skip
-        taken = self.run.take(proposal.x, keep=True, step=step, since=self.since[-1])
+        work = [Work(hessian_products=h.report.products, factorizations=h.report.factorizations)
+                for h in self.hessians]  # fmt: skip
+        self.hessians = []
+        taken = self.run.take(proposal.x, keep=True, step=step, since=self.since[-1], before=work)
         self.since.append(self.base)
         judged = judge(taken.point)
         if judged.accepted:

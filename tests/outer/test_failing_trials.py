@@ -138,3 +138,10 @@ def test_a_run_with_failures_is_taken_up_again_to_the_same_bits(tmp_path, last):
     assert resumed.x[0] == whole.x[0]
     assert [e.value for e in resumed.history] == [e.value for e in whole.history]
     assert [e.failure for e in resumed.history] == [e.failure for e in whole.history]
+
+
+def test_products_before_a_failure_are_counted():
+    r = run("state")
+    steps = r.history[1:]
+    assert [e.work.hessian_products for e in steps] == [e.step.products for e in steps]
+    assert sum(w.hessian_products for w in r.work) == sum(e.step.products for e in steps)

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 import sparseimplicit as si
+from sparseimplicit import state_system
 from sparseimplicit.linear import PreparedSystem
 from sparseimplicit.verify.zoo import convection_diffusion
 
@@ -78,6 +79,30 @@ def test_a_constant_matrix_is_factorized_once(alive, method, reuse):
     assert sum(work.factorizations for work in r.work) == 1
     assert "factorization of a neighbouring state" in r.solved.report.reused
     np.testing.assert_allclose(r.x, minimizer(), rtol=1e-4)
+
+
+def test_factorizations_of_products_are_counted(alive, monkeypatch):
+    """Newton's last factor of a nonlinear state is rented for some products, then A is bought."""
+    problem = si.RootProblem(
+        residual=lambda x, y: A @ y + y**3 - B @ x,
+        state_jacobian=lambda x, y: A + sparse.diags_array(3 * y**2),
+        parameter_jacobian=lambda x, y: -B,
+        second_order=lambda x, y, adjoint, x_dot, y_dot: (0 * x, 6 * y * adjoint * y_dot),
+    )
+
+    def learn(system, solution):
+        system._spent += 1.0
+        system._rate = 0.0
+
+    monkeypatch.setattr(state_system, "WORTHLESS", 0.0)
+    monkeypatch.setattr(state_system.StateSystem, "_price", lambda *_: 2.5)
+    monkeypatch.setattr(state_system.StateSystem, "_learn", learn)
+    r = si.minimize(LOSS, si.ImplicitFunction(problem, "superlu"), X, y0=np.zeros(N),
+                    method="newton-cg", gradient_rtol=1e-10)  # fmt: skip
+    assert r.converged
+    assert sum(work.factorizations for work in r.work) == len(alive)
+    assert sum(e.work.factorizations for e in r.history) == len(alive)
+    assert max(alive) <= 1  # that of the accepted point
 
 
 def test_problems_of_the_same_matrix_share_it(alive):
