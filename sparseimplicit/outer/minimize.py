@@ -131,9 +131,11 @@ def minimize(
     Raises
     ------
     NotConverged, ShapeError, NonFinite, ...
-        From the lower level; evaluations made so far are in the checkpoint. At a trial point of
-        Newton's method NotConverged, SingularSystem, NotPositiveDefinite and NonFinite are told in
-        the history (`Evaluation.failure`), and a smaller step is tried.
+        From the lower level; evaluations made so far are in the checkpoint. At a trial point
+        NotConverged, SingularSystem, NotPositiveDefinite and NonFinite are told in the history
+        (`Evaluation.failure`), and a smaller step is tried. Where L-BFGS fails at a dozen points
+        one after the other, NotConverged: ``error.best`` is the best x, ``error.report`` its
+        evaluation.
     ConfigError
         If the checkpoint belongs to another run, or there is no such method or option of it.
     StructureError, NotPositiveDefinite

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, NotConverged, SparseImplicitError
 from ..executors import Executor
 from ..hypergradient import Loss
 from ..implicit import SolvedState, Start
@@ -21,6 +21,8 @@ from .inner import InnerProduct
 from .lower import Failed, Kept, Lower, Parts, Relay
 from .point import Point
 from .seats import Away
+
+MOST_FAILURES: Final = 12  # of L-BFGS, each a quarter of the step before: 4⁻¹² = 6e-8 of it
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Run:
         self.starts: tuple[Start | None, ...] = (None,) * len(lower)
         self.history: list[Evaluation] = []
         self.work = [Work()] * len(lower)
+        self.failed = 0  # evaluations, one after the other
         self.inner: InnerProduct
         self._relay = Relay(dict(enumerate(lower)))
         self._away = Away(executor, lower)
@@ -79,10 +82,22 @@ class Run:
         self._away.close()
 
     def evaluate(self, x: Array) -> Point:
-        """Return loss and gradient at x; the next evaluation starts from these states."""
-        taken = self.take(x)
+        """Return loss and gradient at x; the next evaluation starts from these states.
+
+        At any but the first point state or adjoint may fail: the loss is then inf, the gradient
+        NaN.
+
+        Raises
+        ------
+        NotConverged
+            If they have failed at so many points one after the other. ``error.best`` is the best x.
+        """
+        taken = self.take(x, trial=bool(self.history))
         self.starts = taken.left or self.starts
         self.tell(taken)
+        self.failed = 0 if taken.failure is None else self.failed + 1
+        if self.failed == MOST_FAILURES:
+            raise self._stuck(str(taken.failure))
         return taken.point
 
     def settle(self, point: Point) -> bool:
@@ -114,6 +129,7 @@ class Run:
         x: Array,
         *,
         keep: bool = False,
+        trial: bool = False,
         step: StepRecord | None = None,
         since: int | None = None,
         before: Sequence[Work] = (),
@@ -121,25 +137,22 @@ class Run:
         """Evaluate, or take it from the checkpoint.
 
         keep: hold the states, and write down what they started from instead of what they left.
-        step: what led to x, a trial point: where state or adjoint fail there, that is an answer.
-        since: the first evaluation whose states a resumed run may ask for. before: the work that
-        the step took, of each problem.
+        trial: whether it is an answer that state or adjoint fail there. step: what led to x, if it
+        is a trial point of a trust-region method. since: the first evaluation whose states a
+        resumed run may ask for. before: the work that the step took, of each problem.
         """
         record = self.recorded()
         if record is not None:
             return self._replayed(record, x)
         given = tuple(start for start in self.starts if start is not None)
         kept: list[Kept] = []
-        notes: tuple[str, ...] = ()
-        trial = step is not None
-        if self._away.apart:
-            parts, notes = self._away.evaluate(x, self.starts, self.rtol, trial=trial)
-        else:
-            parts = self._relay.evaluate(
-                x, dict(enumerate(self.starts)), self.rtol,
-                trial=trial, kept=kept if keep else None,
-            )  # fmt: skip
+        try:
+            parts, notes = self._evaluated(x, trial=trial, kept=kept if keep else None)
+        except SparseImplicitError as error:
+            raise error.at(f"minimize, evaluation {len(self.history)}") from error.__cause__
         value, gradient, left, failure = _sum(parts, x.size)
+        if failure is not None:
+            left = given
         if self.checkpoint is not None:
             record = Record(x, value, gradient, given if keep else left, step, failure)
             self.checkpoint.append(len(self.history), record, since=since)
@@ -151,6 +164,14 @@ class Run:
             self._point(x, value, gradient), left, Work.total(work),
             tuple(kept) if keep and failure is None else None, failure, notes,
         )  # fmt: skip
+
+    def _evaluated(
+        self, x: Array, *, trial: bool, kept: list[Kept] | None
+    ) -> tuple[Parts, tuple[str, ...]]:
+        if self._away.apart:
+            return self._away.evaluate(x, self.starts, self.rtol, trial=trial)
+        starts = dict(enumerate(self.starts))
+        return self._relay.evaluate(x, starts, self.rtol, trial=trial, kept=kept), ()
 
     def _point(self, x: Array, value: float, gradient: Array) -> Point:
         known = np.isfinite(value)
@@ -178,6 +199,19 @@ class Run:
             raise self.another("was at another x")
         point = self._point(x, record.value, record.gradient)
         return Taken(point, record.starts, failure=record.failure)
+
+    def _stuck(self, failure: str) -> NotConverged:
+        best = next(e for e in self.history if e.value == self.best.value)
+        return NotConverged(
+            f"{MOST_FAILURES} points tried one after the other have neither loss nor gradient; at "
+            f"the last, {failure}",
+            best=self.best.x,
+            report=best,
+            where=f"minimize, evaluation {len(self.history) - 1}",
+            fix=f"go on from `error.best`, whose loss is {best.value:.6g} (evaluation "
+            f"{best.evaluation}), within `bounds` that keep x where there are states; or with "
+            "method='newton-cg' and a small `radius`.",
+        )
 
     def another(self, what: str) -> ConfigError:
         """Return the error that the next evaluation in the checkpoint is none of this run's."""

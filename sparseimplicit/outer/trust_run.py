@@ -83,7 +83,9 @@ class TrustRun:
         work = [Work(hessian_products=h.report.products, factorizations=h.report.factorizations)
                 for h in self.hessians]  # fmt: skip
         self.hessians = []
-        taken = self.run.take(proposal.x, keep=True, step=step, since=self.since[-1], before=work)
+        taken = self.run.take(
+            proposal.x, keep=True, trial=True, step=step, since=self.since[-1], before=work
+        )
         self.since.append(self.base)
         judged = judge(taken.point)
         if judged.accepted:
