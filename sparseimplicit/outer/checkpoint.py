@@ -24,7 +24,19 @@ from ..linear.operator import Array
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step to an evaluation took that cannot be had again without products."""
+    """What a step to an evaluation took that cannot be had again without products.
+
+    Attributes
+    ----------
+    predicted : float
+        Decrease of the loss, by the model.
+    radius, length : float
+        Of the trust region and of the step, in the norm of M.
+    iterations, products : int
+        Of CG; products with the Hessian, those of CG included.
+    end : str
+        Why CG ended.
+    """
 
     predicted: float
     radius: float
