@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from .conditions import Conditions
-from .errors import NonFinite, NotConverged, NotPositiveDefinite, SingularSystem
+from .errors import NonFinite, NotConverged, NotPositiveDefinite, SingularSystem, StructureError
 from .kernels.vectors import dot
 from .linear import (
     LinearSolution,
@@ -98,6 +98,8 @@ def solve_newton(
     ------
     NotConverged
         With the best state in ``error.best`` and the report in ``error.report``.
+    StructureError
+        If a problem was declared linear and is not.
 
     Notes
     -----
@@ -161,6 +163,7 @@ class _Newton:
         self.reused: set[str] = set()
         self.seconds: dict[str, float] = {}
         self.history: list[float] = []
+        self.promised = 0.0  # ‖A s + c‖ as the last solve left it
 
     def run(self) -> NewtonResult:
         self.residual = self.timed("conditions", self.conditions.residual, self.x, self.y)
@@ -174,18 +177,24 @@ class _Newton:
         forcing, goal = FORCING_START, 0.0
         while True:
             self.history.append(self.size)
-            if self.matrix.exact or self.size <= FAR * goal:  # else the step does without A
+            if self.conditions.linear:
+                if len(self.history) == 1:
+                    jacobian, goal = self.begin_linear()
+            elif self.matrix.exact or self.size <= FAR * goal:  # else the step does without A
                 jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
                 self.scale = norm(self.timed("jacobian", jacobian.apply, self.y))
                 goal = max(self.rtol * self.scale, ROUNDING * first)
             if self.size <= goal:
                 return self.result(jacobian, converged=True)
+            if self.conditions.linear and len(self.history) > 1:
+                raise self.not_linear(jacobian, goal)
             if len(self.history) > self.max_iterations:
                 raise self.failure(jacobian, f"{self.max_iterations} iterations were not enough")
             if len(self.history) > 1:
                 forcing = _forcing(self.size, previous, forcing)
             # Not tighter than what this step alone has to reach.
-            step_rtol = min(max(forcing, 0.5 * goal / self.size), 0.5)
+            enough = 0.5 * goal / self.size
+            step_rtol = enough if self.conditions.linear else min(max(forcing, enough), 0.5)
             direction = self.direction(jacobian, step_rtol)
             previous = self.size
             if not self.advance(direction):
@@ -193,6 +202,24 @@ class _Newton:
                     raise self.failure(
                         jacobian, "no step along Newton's direction brought progress"
                     )
+
+    def begin_linear(self) -> tuple[Operator, float]:
+        """Return A and the goal: c = A y − b, so that ‖A y‖ at the solution is ‖A y₀ − c₀‖."""
+        jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
+        load = self.timed("jacobian", jacobian.apply, self.y) - self.residual
+        self.scale = norm(load)
+        return jacobian, max(self.rtol * self.scale, ROUNDING * self.size)
+
+    def not_linear(self, jacobian: Operator, goal: float) -> StructureError | NotConverged:
+        if self.size <= 2.0 * self.promised + goal:
+            return self.failure(jacobian, "its one solve with A left it there")
+        return StructureError(
+            f"the problem was declared linear, and after one solve ‖c‖/‖A y‖ is "
+            f"{self.size / self.scale if self.scale else self.size:.1e} (rtol {self.rtol:.1e}).",
+            where="Newton",
+            fix="leave linear=True away, unless state_jacobian is wrong: compare it by "
+            "si.verify.derivatives; or raise rtol, if this is rounding.",
+        )
 
     def told(self, jacobian: Operator) -> AbstractContextManager[None]:
         """Within it a failure is told by its cause, where no policy takes care of it."""
@@ -214,6 +241,7 @@ class _Newton:
         self.counts["majorized_steps"] += self.matrix.share > 0.0
         self.counts["primal_dual_steps"] += self.matrix.dual is not None
         self.counts["negative_curvature_steps"] += negative
+        self.promised = solution.report.residual * self.size
         step = solution.value
         if self.descends and dot(step, self.residual) >= 0:
             step = -self.residual  # rounding or a poor preconditioner; the gradient descends
@@ -314,6 +342,8 @@ class _Newton:
     def accepts(
         self, t: float, slope: float, value: float | None, new_slope: float, size: float
     ) -> bool:
+        if self.conditions.linear:
+            return True  # the whole step or none: whether it was enough is looked at next
         if not self.descends:
             return size <= (1.0 - ARMIJO * t) * self.size
         wolfe = new_slope <= (2.0 * ARMIJO - 1.0) * slope

@@ -1,5 +1,6 @@
 """A factorization goes from one evaluation to the next where A is the same, and only there."""
 
+import dataclasses
 import weakref
 
 import numpy as np
@@ -103,6 +104,14 @@ def test_factorizations_of_products_are_counted(alive, monkeypatch):
     assert sum(work.factorizations for work in r.work) == len(alive)
     assert sum(e.work.factorizations for e in r.history) == len(alive)
     assert max(alive) <= 1  # that of the accepted point
+
+
+def test_so_is_one_of_a_problem_declared_linear(alive):
+    problem = dataclasses.replace(constant().problem, linear=True)
+    r = si.minimize(LOSS, si.ImplicitFunction(problem, "superlu"), X, y0=np.zeros(N))
+    assert alive == [0]
+    assert len(r.history) > 2
+    assert r.work[0].factorizations == 1
 
 
 def test_problems_of_the_same_matrix_share_it(alive):
