@@ -40,6 +40,7 @@ class Conditions:
     majorant_of: Callable[[Any, Any, float], Any] | None = None
     primal_dual_of: Callable[[], Any] | None = None
     second_order_of: SecondOrder | None = None
+    linear: bool = False
 
     def residual(self, x: Array, y: Array) -> Array:
         """Return c(x, y), (n_y,), finite."""
@@ -142,6 +143,7 @@ def conditions_of(problem: Problem) -> Conditions:
             structure=problem.structure,
             minimization=False,
             second_order_of=problem.second_order,
+            linear=problem.linear,
         )
     raise StructureError(
         f"a problem is needed, got {type(problem).__name__}.",

@@ -21,16 +21,12 @@ from .errors import (
     SparseImplicitError,
 )
 from .linear import (
-    CG,
-    GMRES,
     Ladder,
-    Lagged,
     LinearSolution,
-    Operator,
+    Passed,
     PreparationReport,
     PreparedSystem,
     Solver,
-    Structure,
     select,
 )
 from .linear.causes import causes_told
@@ -42,10 +38,8 @@ from .linear.singular import check_policy, solve_singular
 from .newton import NewtonResult, solve_newton
 from .problem import Problem
 from .state_report import StateReport
+from .state_system import StateSystem
 
-# A factor from the last Newton step is so near that it needs one to four products; where it needs
-# this many, a factorization at the solution is the cheaper way.
-LAGGED_ITERATIONS: Final = 40
 BLOCK: Final = 64  # columns of the Jacobian solved for at once
 
 
@@ -53,12 +47,14 @@ BLOCK: Final = 64  # columns of the Jacobian solved for at once
 class Start:
     """What one solve hands to the next: a first guess, the solver chosen, a symbolic analysis.
 
-    solver: what ``auto`` takes instead of choosing again; None lets it choose.
+    solver: what ``auto`` takes instead of choosing again; None lets it choose. passed: a prepared
+    system, taken where the next matrix is the same to the bit, and dropped where it is not.
     """
 
     y: Array
     solver: Solver | None = None
     analysis: Any = None
+    passed: Passed | None = None
 
 
 class ImplicitFunction:
@@ -79,8 +75,9 @@ class ImplicitFunction:
         the reports say where it was. With ``"min_norm"`` a Krylov method's answers are believed
         once a factorization has shown that A has no null vectors.
     reuse : bool
-        Whether Newton steps may go on with an older preparation where *measured times* say that it
-        pays; False gives the same bits in every run. See `linear.Sequence`.
+        Whether *measured times* decide if Newton steps go on with an older preparation, and if a
+        state is factorized itself or solved with the last step's; False gives the same bits in
+        every run. See `linear.Sequence`, `SolvedState.system`.
 
     Examples
     --------
@@ -131,7 +128,8 @@ class ImplicitFunction:
             First guess; needed unless ``start`` is given.
         start : SolvedState or Start, optional
             A neighbouring solution: its state is the first guess (unless y0 is given), its
-            symbolic analysis and its choice of solver are taken over.
+            symbolic analysis and its choice of solver are taken over; and its factorization, where
+            the first A has just the same entries.
         rtol : float
             ‖c(x, y)‖ ≤ rtol ‖A y‖ at the state returned.
 
@@ -144,7 +142,7 @@ class ImplicitFunction:
         NotConverged, NotPositiveDefinite, SingularSystem, ShapeError, NonFinite
         """
         check_rtol(rtol, "ImplicitFunction.solve")
-        given = start.handover() if isinstance(start, SolvedState) else start
+        given = start.handover(system=True) if isinstance(start, SolvedState) else start
         if y0 is None and given is None:
             raise ShapeError(
                 "there is no first guess, so the number of unknowns is not known.",
@@ -156,7 +154,8 @@ class ImplicitFunction:
         linear_solver = given.solver if given and self.linear_solver == "auto" else None
         try:
             if self.forward is not None:
-                result = self._run_forward(parameter, guess, rtol)
+                passed = None if given is None else given.passed
+                result = self._run_forward(parameter, guess, rtol, passed)
             else:
                 result = solve_newton(
                     self._conditions,
@@ -168,17 +167,23 @@ class ImplicitFunction:
                     max_iterations=self.max_iterations,
                     on_singular=self.on_singular,
                     reuse=self.reuse,
+                    passed=None if given is None else given.passed,
                 )
         except SparseImplicitError as error:
             raise error.at("ImplicitFunction.solve") from error.__cause__
-        return SolvedState(parameter, result.y, result.report, self._conditions, result, self)
+        system = StateSystem(
+            result.state_jacobian, result.solver, last=result.last_system,
+            analysis=result.analysis, because=result.report.because, by_clock=self.reuse,
+        )  # fmt: skip
+        return SolvedState(parameter, result.y, result.report, self._conditions, system, self)
 
-    def _run_forward(self, x: Array, y0: Array, rtol: float) -> NewtonResult:
+    def _run_forward(self, x: Array, y0: Array, rtol: float, passed: Passed | None) -> NewtonResult:
         assert self.forward is not None  # noqa: S101 - the caller has looked
         y = finite_vector(self.forward(x.copy(), y0.copy()), y0.size, "forward(x, y0)").copy()
         jacobian = self._conditions.state_jacobian(x, y)
         size, scale = norm(self._conditions.residual(x, y)), norm(jacobian.apply(y))
         selection = select(self.linear_solver, jacobian)
+        last = None if passed is None else passed.take(jacobian, selection.solver)
         report = StateReport(
             method="given forward solver",
             converged=size <= rtol * scale or size == 0.0,
@@ -189,6 +194,7 @@ class ImplicitFunction:
             objective=self._conditions.objective(x, y),
             linear_solver=selection.solver.label,
             because=selection.because,
+            reused=() if last is None else ("factorization of a neighbouring state",),
         )
         if not report.converged:
             raise NotConverged(
@@ -200,7 +206,7 @@ class ImplicitFunction:
                 fix="let it solve further, or raise the rtol of `solve` to what it can reach; the "
                 "gradient is about as inexact as the state.",
             )
-        return NewtonResult(y, jacobian, None, selection.solver, selection.analysis, report)
+        return NewtonResult(y, jacobian, last, selection.solver, selection.analysis, report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,42 +223,24 @@ class SolvedState:
     y: Array
     report: StateReport
     _conditions: Conditions
-    _result: NewtonResult
+    _system: StateSystem
     _implicit: ImplicitFunction
 
     @cached_property
     def linearization(self) -> Linearization:
         """A and B at (x, y); B is made at first need."""
         b = self._conditions.parameter_jacobian(self.x, self.y)
-        return Linearization(self._result.state_jacobian, b, self.x.size)
+        return Linearization(self._system.matrix, b, self.x.size)
 
-    @cached_property
+    @property
     def system(self) -> PreparedSystem:
         """The prepared system of A at y.
 
-        Where the last Newton step left a factorization of A at the iterate before, it becomes the
-        preconditioner of a Krylov method for A at y: full accuracy without a second factorization.
+        Where the last Newton step left a factorization of A at the iterate before, it is the
+        preconditioner of a Krylov method for A at y, full accuracy without a second factorization:
+        until so many solves have cost more for it than a factorization of A at y takes.
         """
-        a, solver = self._result.state_jacobian, self._result.solver
-        last = self._result.last_system
-        if last is None or last.report.factorizations == 0:
-            return solver.prepare(a, analysis=self._result.analysis, because=self.report.because)
-        if not self._lags:
-            return last
-        krylov: type[CG] | type[GMRES] = CG if a.structure is Structure.POSITIVE_DEFINITE else GMRES
-        lagged = krylov(preconditioner=Lagged(last), max_iterations=LAGGED_ITERATIONS)
-        because = f"the factorization of the last Newton step ('{solver.label}') preconditions"
-        return lagged.prepare(a, because=because)
-
-    @cached_property
-    def _lags(self) -> bool:
-        """Whether the last factorization is of another matrix than A at y."""
-        last = self._result.last_system
-        return (
-            last is not None
-            and last.report.factorizations > 0
-            and not _same_values(last, self._result.state_jacobian)
-        )
+        return self._system.system
 
     @cached_property
     def _singular(self) -> bool:
@@ -269,35 +257,31 @@ class SolvedState:
             return True
         if policy == "damp" or direct:
             return False
-        space = null_space(self._result.state_jacobian)
+        space = null_space(self._system.matrix)
         return space.dimension > 0 or not space.complete
 
-    def handover(self) -> Start:
-        """Return what the next solve can start from, without the factorization."""
-        analysis = self._result.analysis
-        if analysis is None and "system" in vars(self):
-            analysis = self.system.analysis
-        return Start(self.y, self._result.solver, analysis)
+    def handover(self, *, system: bool = False) -> Start:
+        """Return what the next solve can start from; the factorization of A at y if asked for.
+
+        Whoever keeps a `Start` with it keeps its memory, until a solve has started from it.
+        """
+        factor = self._system.factor if system else None
+        passed = None if factor is None else Passed(factor)
+        return Start(self.y, self._system.solver, self._system.analysis, passed)
 
     @property
     def preparation(self) -> PreparationReport | None:
         """What preparing A at y took beyond the state's own steps; None if not needed (yet)."""
-        if "system" not in vars(self) or self.system is self._result.last_system:
-            return None
-        return self.system.report
+        return self._system.preparation
 
     def refactored(self) -> SolvedState:
         """Return this state with A at y factorized itself, for many solves to come.
 
         Where Newton's last factorization is of the iterate before, it serves as a preconditioner,
         which costs a few products in every solve; one factorization takes them away. Else this is
-        the state itself.
+        the state itself. Unless ``reuse=False`` a state does it by itself once it pays.
         """
-        if not self._lags:
-            return self
-        last = self._result.last_system
-        analysis = self._result.analysis if last is None else last.analysis
-        return replace(self, _result=replace(self._result, last_system=None, analysis=analysis))
+        return replace(self, _system=self._system.anew()) if self._system.lags else self
 
     def adjoint(
         self, y_bar: Any, *, rtol: float = 1e-8, start: Array | None = None
@@ -376,21 +360,19 @@ class SolvedState:
         self, b: Array, rtol: float, start: Array | None, *, transpose: bool
     ) -> LinearSolution:
         where = f"SolvedState.{'adjoint' if transpose else 'jvp'}"
-        a, linear_solver = self._result.state_jacobian, self._implicit.linear_solver
+        a, linear_solver = self._system.matrix, self._implicit.linear_solver
         policy = self._implicit.on_singular
         try:
             if self._singular:
                 return solve_singular(a, b, policy, rtol=rtol, transpose=transpose)
             try:
-                run = self.system.solve_adjoint if transpose else self.system.solve
-                return run(b, rtol=rtol, start=start)
+                return self._system.solve(b, rtol=rtol, start=start, transpose=transpose)
             except (NotConverged, NotPositiveDefinite, SingularSystem) as error:
-                final = not self._lags and linear_solver != "auto"
+                final = linear_solver != "auto"
                 if policy == "raise" and (final or isinstance(error, SingularSystem)):
                     with causes_told(a):
                         raise
-                after = f"'{self.system.solver.label}' failed: {type(error).__name__}"
-            # The lagged factor was too far off, or auto's choice failed: prepare A at y itself.
+                after = f"'{self._system.solver.label}' failed: {type(error).__name__}"
             ladder = Ladder(a, linear_solver, rtol=rtol, after=after, on_singular=policy)
             return ladder.solve(b, transpose=transpose)[0]
         except SparseImplicitError as error:
@@ -402,11 +384,6 @@ class SolvedState:
             f"SolvedState(n_x={self.x.size}, n_y={self.y.size}, "
             f"residual {self.report.residual_relative:.1e})"
         )
-
-
-def _same_values(last: PreparedSystem, a: Operator) -> bool:
-    mine = last.operator
-    return mine.same_pattern(a) and np.array_equal(mine.entries.data, a.entries.data)
 
 
 def _columns(v: Any, n: int) -> Any:

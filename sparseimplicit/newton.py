@@ -18,11 +18,12 @@ import numpy as np
 from scipy import sparse
 
 from .conditions import Conditions
-from .errors import NonFinite, NotConverged, NotPositiveDefinite, SingularSystem
+from .errors import NonFinite, NotConverged, NotPositiveDefinite, SingularSystem, StructureError
 from .kernels.vectors import dot
 from .linear import (
     LinearSolution,
     Operator,
+    Passed,
     PreparedSystem,
     Reason,
     Sequence,
@@ -70,6 +71,7 @@ def solve_newton(
     max_iterations: int = 100,
     on_singular: str = "raise",
     reuse: bool = True,
+    passed: Passed | None = None,
 ) -> NewtonResult:
     """Find y with ``‖c(x, y)‖ ≤ rtol ‖A y‖``.
 
@@ -89,11 +91,15 @@ def solve_newton(
         What a step is where A is singular, see `linear.solve`; once it is, it is taken to stay so.
     reuse : bool
         Whether steps may go on with an older preparation where measured times say that it pays.
+    passed : Passed, optional
+        The prepared system of a neighbouring state, taken if the first matrix is the same.
 
     Raises
     ------
     NotConverged
         With the best state in ``error.best`` and the report in ``error.report``.
+    StructureError
+        If a problem was declared linear and is not.
 
     Notes
     -----
@@ -114,7 +120,7 @@ def solve_newton(
     ``scripts/bench/steps.py``.
     """
     return _Newton(
-        conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular, reuse
+        conditions, x, y0, linear_solver, analysis, rtol, max_iterations, on_singular, reuse, passed
     ).run()
 
 
@@ -132,6 +138,7 @@ class _Newton:
         max_iterations: int,
         on_singular: str,
         reuse: bool,
+        passed: Passed | None,
     ) -> None:
         self.conditions = conditions
         self.x, self.y = x, y0
@@ -141,6 +148,7 @@ class _Newton:
         self.max_iterations = max_iterations
         self.on_singular = on_singular
         self.reuse = reuse
+        self.passed = passed
         self.sequence: Sequence | None = None
         self.descends = (
             conditions.minimization and conditions.structure is Structure.POSITIVE_DEFINITE
@@ -155,6 +163,7 @@ class _Newton:
         self.reused: set[str] = set()
         self.seconds: dict[str, float] = {}
         self.history: list[float] = []
+        self.promised = 0.0  # ‖A s + c‖ as the last solve left it
 
     def run(self) -> NewtonResult:
         self.residual = self.timed("conditions", self.conditions.residual, self.x, self.y)
@@ -168,18 +177,24 @@ class _Newton:
         forcing, goal = FORCING_START, 0.0
         while True:
             self.history.append(self.size)
-            if self.matrix.exact or self.size <= FAR * goal:  # else the step does without A
+            if self.conditions.linear:
+                if len(self.history) == 1:
+                    jacobian, goal = self.begin_linear()
+            elif self.matrix.exact or self.size <= FAR * goal:  # else the step does without A
                 jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
                 self.scale = norm(self.timed("jacobian", jacobian.apply, self.y))
                 goal = max(self.rtol * self.scale, ROUNDING * first)
             if self.size <= goal:
                 return self.result(jacobian, converged=True)
+            if self.conditions.linear and len(self.history) > 1:
+                raise self.not_linear(jacobian, goal)
             if len(self.history) > self.max_iterations:
                 raise self.failure(jacobian, f"{self.max_iterations} iterations were not enough")
             if len(self.history) > 1:
                 forcing = _forcing(self.size, previous, forcing)
             # Not tighter than what this step alone has to reach.
-            step_rtol = min(max(forcing, 0.5 * goal / self.size), 0.5)
+            enough = 0.5 * goal / self.size
+            step_rtol = enough if self.conditions.linear else min(max(forcing, enough), 0.5)
             direction = self.direction(jacobian, step_rtol)
             previous = self.size
             if not self.advance(direction):
@@ -187,6 +202,24 @@ class _Newton:
                     raise self.failure(
                         jacobian, "no step along Newton's direction brought progress"
                     )
+
+    def begin_linear(self) -> tuple[Operator, float]:
+        """Return A and the goal: c = A y − b, so that ‖A y‖ at the solution is ‖A y₀ − c₀‖."""
+        jacobian = self.timed("jacobian", self.conditions.state_jacobian, self.x, self.y)
+        load = self.timed("jacobian", jacobian.apply, self.y) - self.residual
+        self.scale = norm(load)
+        return jacobian, max(self.rtol * self.scale, ROUNDING * self.size)
+
+    def not_linear(self, jacobian: Operator, goal: float) -> StructureError | NotConverged:
+        if self.size <= 2.0 * self.promised + goal:
+            return self.failure(jacobian, "its one solve with A left it there")
+        return StructureError(
+            f"the problem was declared linear, and after one solve ‖c‖/‖A y‖ is "
+            f"{self.size / self.scale if self.scale else self.size:.1e} (rtol {self.rtol:.1e}).",
+            where="Newton",
+            fix="leave linear=True away, unless state_jacobian is wrong: compare it by "
+            "si.verify.derivatives; or raise rtol, if this is rounding.",
+        )
 
     def told(self, jacobian: Operator) -> AbstractContextManager[None]:
         """Within it a failure is told by its cause, where no policy takes care of it."""
@@ -208,6 +241,7 @@ class _Newton:
         self.counts["majorized_steps"] += self.matrix.share > 0.0
         self.counts["primal_dual_steps"] += self.matrix.dual is not None
         self.counts["negative_curvature_steps"] += negative
+        self.promised = solution.report.residual * self.size
         step = solution.value
         if self.descends and dot(step, self.residual) >= 0:
             step = -self.residual  # rounding or a poor preconditioner; the gradient descends
@@ -218,11 +252,17 @@ class _Newton:
         """Return the sequence of this run's matrices; the first one chooses the solver."""
         if self.sequence is None:
             selection = select(self.linear_solver, jacobian, rtol=STEP_RTOL)
+            prepared = None
+            if self.passed is not None:
+                prepared = self.passed.take(jacobian, selection.solver)
+            if prepared is not None:
+                self.reused.add("factorization of a neighbouring state")
             self.sequence = Sequence(
                 selection.solver,
                 because=selection.because,
                 analysis=selection.analysis if self.analysis is None else self.analysis,
                 reuse=self.reuse,
+                prepared=prepared,
             )
         return self.sequence
 
@@ -261,12 +301,14 @@ class _Newton:
         assert system is not None  # noqa: S101 - it has just answered
         for phase, seconds in (("prepare", step.prepare_seconds), ("solve", step.solve_seconds)):
             self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
-        self.counts["analyses"] += system.report.analyses
-        self.counts["factorizations"] += system.report.factorizations
-        if step.action == "reused":
+        if step.action == "prepared":
+            self.counts["analyses"] += system.report.analyses
+            self.counts["factorizations"] += system.report.factorizations
+        else:
             self.counts["reused_steps"] += 1
-            self.reused.add("factorization of an earlier step")
-        if system.report.reused is not None:
+            if any(earlier.action == "prepared" for earlier in sequence.steps):
+                self.reused.add("factorization of an earlier step")
+        if step.action == "prepared" and system.report.reused is not None:
             self.reused.add(system.report.reused)
         if shift:
             self.counts["shifted_steps"] += 1
@@ -300,6 +342,8 @@ class _Newton:
     def accepts(
         self, t: float, slope: float, value: float | None, new_slope: float, size: float
     ) -> bool:
+        if self.conditions.linear:
+            return True  # the whole step or none: whether it was enough is looked at next
         if not self.descends:
             return size <= (1.0 - ARMIJO * t) * self.size
         wolfe = new_slope <= (2.0 * ARMIJO - 1.0) * slope

@@ -76,6 +76,9 @@ class RootProblem:
         Of A. Default: found from the entries; general for a LinearOperator.
     second_order : callable, optional
         As for `MinimizationProblem`, with s = λᵀ c. `Residual` has it by itself.
+    linear : bool
+        Declares that A does not depend on y: it is then asked for once a state, which is one
+        solve, and a state that needs more raises.
     """
 
     residual: Function
@@ -83,6 +86,7 @@ class RootProblem:
     parameter_jacobian: Function
     structure: Structure | None = None
     second_order: SecondOrder | None = None
+    linear: bool = False
 
 
 Problem = MinimizationProblem | RootProblem

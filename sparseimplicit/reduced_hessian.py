@@ -27,14 +27,16 @@ class ReducedHessianReport(Report):
     """What the products so far took.
 
     products: directions. solves: right-hand sides, two a direction (tangent and second adjoint).
-    residual: the worst true relative residual among them. adjoint: of the solve for λ, None where
-    λ was given.
+    residual: the worst true relative residual among them. factorizations: made during products,
+    where that was cheaper than to go on with Newton's last one. adjoint: of the solve for λ, None
+    where λ was given.
     """
 
     products: int
     solves: int
     iterations: int
     residual: float
+    factorizations: int
     adjoint: SolveReport | None
 
 
@@ -46,6 +48,7 @@ class _Counts:
     solves: int = 0
     iterations: int = 0
     residual: float = 0.0
+    factorizations: int = 0
 
     def add(self, report: SolveReport) -> None:
         self.solves += report.columns
@@ -103,7 +106,7 @@ class ReducedHessian:
         """
         n_x = self.solved.x.size
         columns = checked_columns(np.reshape(v, (1,)) if np.ndim(v) == 0 else v, n_x, "v", WHERE)
-        out = np.empty(columns.shape)
+        out, before = np.empty(columns.shape), self.solved.preparation
         for first in range(0, columns.shape[1], BLOCK):
             part = slice(first, first + BLOCK)
             try:
@@ -111,6 +114,9 @@ class ReducedHessian:
             except SparseImplicitError as error:
                 raise error.at("ReducedHessian.apply") from error.__cause__
         self._counts.products += columns.shape[1]
+        after = self.solved.preparation
+        if after is not None and after is not before:
+            self._counts.factorizations += after.factorizations
         return out.reshape(np.shape(v) or (1,))
 
     def _products(self, x_dot: Array) -> Array:
@@ -190,9 +196,9 @@ def reduced_hessian(
 
     Notes
     -----
-    Cost: one adjoint solve unless λ is given; then two solves a direction, nothing factorized
-    beyond the state's own; before many products see `SolvedState.refactored`. The error of a
-    product is of the size of rtol times ‖A⁻¹‖.
+    Cost: one adjoint solve unless λ is given; then two solves a direction, with the prepared system
+    of the state, see `SolvedState.system`. The error of a product is of the size of rtol times
+    ‖A⁻¹‖.
     Source: Hinze, Pinnau, Ulbrich, Ulbrich, "Optimization with PDE Constraints", 2009, §1.6.5.
 
     Examples

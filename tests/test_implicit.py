@@ -1,5 +1,7 @@
 """The spine: Newton, solved states, their derivatives, and how often they factorize."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -13,6 +15,7 @@ from sparseimplicit.errors import (
     NotPositiveDefinite,
     ShapeError,
     SingularSystem,
+    StructureError,
 )
 from sparseimplicit.linear import CG, Operator, Structure, SuperLU
 from sparseimplicit.verify.zoo import laplacian
@@ -138,7 +141,7 @@ class TestCounts:
 
     def test_the_adjoint_needs_no_second_factorization(self):
         problem, f = charbonnier()
-        solved = si.ImplicitFunction(problem, linear_solver="superlu").solve(0.5, f)
+        solved = si.ImplicitFunction(problem, linear_solver="superlu", reuse=False).solve(0.5, f)
         h = si.hypergradient(tracking_loss(f), solved)
         assert solved.report.factorizations == solved.report.iterations > 1
         assert h.report.preparation.factorizations == 0
@@ -159,8 +162,33 @@ class TestCounts:
         assert solved.preparation is None
         assert solved.system.operator.entries is not None
 
+    @pytest.mark.parametrize("solver", ["superlu", "cg+amg"])
+    def test_a_problem_declared_linear_is_one_solve_and_one_jacobian(self, solver):
+        a, asked = laplacian(20, 20, 0.1), []
+        problem = si.RootProblem(
+            residual=lambda x, y: a @ y - x,
+            state_jacobian=lambda x, y: asked.append(y) or a,
+            parameter_jacobian=lambda x, y: -sparse.eye_array(400),
+            linear=True,
+        )
+        x, start = np.linspace(-1, 2, 400), np.cos(np.arange(400.0))
+        for y0 in (start, np.zeros(400), 1e-9 * start + np.linalg.solve(a.toarray(), x)):
+            asked.clear()
+            solved = si.ImplicitFunction(problem, solver).solve(x, y0, rtol=1e-11)
+            assert np.linalg.norm(a @ solved.y - x) <= 1e-11 * np.linalg.norm(x)
+            assert solved.report.iterations == len(asked) == 1
+            lam = solved.adjoint(start, rtol=1e-11).value
+            np.testing.assert_allclose(a.T @ lam, start, atol=1e-9)
+        again = si.ImplicitFunction(problem, solver).solve(x, solved.y, rtol=1e-10)
+        assert again.report.iterations == 0
+
+    def test_a_problem_that_is_not_linear_is_found_out(self):
+        problem = dataclasses.replace(scalar_problem(), linear=True)
+        with pytest.raises(StructureError, match="declared linear"):
+            si.ImplicitFunction(problem).solve(10.0, y0=1.0)
+
     def test_a_lagged_factor_that_is_too_far_off_gives_way_and_it_is_said(self, monkeypatch):
-        monkeypatch.setattr("sparseimplicit.implicit.LAGGED_ITERATIONS", 1)
+        monkeypatch.setattr("sparseimplicit.state_system.LAGGED_ITERATIONS", 1)
         problem, f = charbonnier()
         implicit = si.ImplicitFunction(problem, linear_solver="superlu")
         solved = implicit.solve(3.0, f, rtol=1e-2)  # loose: the last step is far from the solution

@@ -10,12 +10,13 @@ from .filters import FilterOperator
 from .ladder import Ladder, prepare, solve
 from .method import Attempt, Needs, PreparedMethod
 from .operator import Operator, Structure
+from .passed import Passed
 from .preconditioners import AMG, ILU, Jacobi, Lagged, Spectral
 from .preconditioning import Preconditioner, PreparedPreconditioner
 from .rates import Rates, calibrate
 from .registry import available_solvers, register_solver, solver_named
 from .reports import LinearSolution, PreparationReport, Reason, SolveReport
-from .sequence import Sequence, Step
+from .sequence import Sequence, Step, change_between, foretold_iterations
 from .solvers import (
     CG,
     GMRES,
@@ -55,6 +56,7 @@ __all__ = [
     "Needs",
     "Operator",
     "Pardiso",
+    "Passed",
     "Petsc",
     "Preconditioner",
     "PreparationReport",
@@ -75,8 +77,10 @@ __all__ = [
     "available_solvers",
     "block_diagonal",
     "calibrate",
+    "change_between",
     "choose",
     "diagnose",
+    "foretold_iterations",
     "prepare",
     "register_solver",
     "select",

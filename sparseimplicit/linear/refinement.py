@@ -27,7 +27,8 @@ MAX_REFINEMENTS: Final = 10
 class Probed:
     """A method for a matrix, whose condition its first solve measures.
 
-    condition : a lower bound, once known. seconds : the method's own, in all solves so far.
+    condition : a lower bound, once known. seconds, columns : of the method itself,
+    in all solves so far.
     """
 
     def __init__(self, operator: Operator, method: PreparedMethod, label: str) -> None:
@@ -36,6 +37,7 @@ class Probed:
         self.label: Final = label
         self.condition: float | None = None
         self.seconds = 0.0
+        self.columns = 0
 
     def attempt(self, b: Array, rtol: Array, *, transposed: bool) -> Attempt:
         """Run a direct method, and its first time one random column to measure ‖A⁻¹‖.
@@ -104,6 +106,7 @@ class Probed:
         run = self.method._solve_adjoint if transposed else self.method._solve
         result = run(b, rtol)
         self.seconds += time.perf_counter() - started
+        self.columns += b.shape[1]
         return result
 
 

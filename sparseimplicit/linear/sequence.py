@@ -60,7 +60,9 @@ class Sequence:
     analysis : optional
         Symbolic work for the first matrix: `PreparedSystem.analysis`, `Choice.analysis`.
     reuse : bool
-        False prepares every matrix anew (on the stored analysis).
+        False prepares every matrix anew (on the stored analysis), unless it is the one before.
+    prepared : PreparedSystem, optional
+        Of an earlier matrix, to begin with.
 
     Attributes
     ----------
@@ -80,7 +82,13 @@ class Sequence:
     """
 
     def __init__(
-        self, solver: str | Solver, *, because: str = "", analysis: Any = None, reuse: bool = True
+        self,
+        solver: str | Solver,
+        *,
+        because: str = "",
+        analysis: Any = None,
+        reuse: bool = True,
+        prepared: PreparedSystem | None = None,
     ) -> None:
         if solver == "auto" or not isinstance(solver, str | Solver):
             raise StructureError(
@@ -93,7 +101,7 @@ class Sequence:
         self.reuse: Final = reuse
         self.steps: list[Step] = []
         self.system: PreparedSystem | None = None
-        self._root: PreparedSystem | None = None  # of the matrix prepared last
+        self._root: PreparedSystem | None = prepared  # of the matrix prepared last
         self._analysis = analysis
         self._preparing = 0.0  # seconds of the last preparation, its analysis already there
         self._fresh = 0.0  # seconds of the same and its solve
@@ -140,6 +148,8 @@ class Sequence:
         NotConverged, NotPositiveDefinite, SingularSystem, ShapeError, NonFinite
         """
         operator = matrix if isinstance(matrix, Operator) else Operator(matrix)
+        if self._root is not None and self._root.is_of(operator):
+            return self._solve_again(self._root, b, rtol, strict, transpose)
         change = self._change(operator)
         limit, why = self._affordable(operator, change, rtol)
         in_vain = 0.0
@@ -157,6 +167,20 @@ class Sequence:
         step = Step("prepared", why, change, 0, 0.0, 0.0, in_vain)
         with causes_told(operator) if strict else nullcontext():
             return self._prepare_and_solve(operator, b, rtol, strict, transpose, step)
+
+    def _solve_again(
+        self, root: PreparedSystem, b: Array, rtol: float, strict: bool, transpose: bool
+    ) -> LinearSolution:
+        """Solve with the matrix that was prepared last."""
+        started = time.perf_counter()
+        self.system = root
+        run = root.solve_adjoint if transpose else root.solve
+        with causes_told(root.operator) if strict else nullcontext():
+            answer = run(b, rtol=rtol, strict=strict)
+        spent = time.perf_counter() - started
+        why = "the matrix is the one prepared last"
+        self.steps.append(Step("reused", why, 1.0, answer.report.iterations, 0.0, spent))
+        return answer
 
     def _prepare_and_solve(
         self,
@@ -288,18 +312,24 @@ class Sequence:
         return float(own * np.sqrt(change) * np.log(2.0 / rtol) / np.log(2.0 / reached))
 
     def _change(self, operator: Operator) -> float:
-        """Return max over min of the diagonals' ratio: a lower bound of cond(A_old⁻¹ A_new)."""
         if self._root is None:
             return np.inf
-        old, new = self._root.operator.entries, operator.entries
-        if old is None or new is None or old.shape != new.shape:
-            return np.inf
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = operator.diagonal / self._root.operator.diagonal
-        ratio = ratio[~np.isnan(ratio)]
-        if not ratio.size or not (ratio > 0).all():
-            return np.inf
-        return float(ratio.max() / ratio.min())
+        return change_between(self._root.operator, operator)
+
+
+def change_between(old: Operator, new: Operator) -> float:
+    """Return max over min of the diagonals' ratio: a lower bound of cond(A_old⁻¹ A_new).
+
+    It is infinite where an entry changes sign, or a matrix gives products alone.
+    """
+    if old.entries is None or new.entries is None or old.n != new.n:
+        return np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = new.diagonal / old.diagonal
+    ratio = ratio[~np.isnan(ratio)]
+    if not ratio.size or not (ratio > 0).all():
+        return np.inf
+    return float(ratio.max() / ratio.min())
 
 
 def foretold_iterations(change: float, rtol: float) -> float:

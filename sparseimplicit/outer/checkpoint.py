@@ -24,7 +24,19 @@ from ..linear.operator import Array
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step to an evaluation took that cannot be had again without products."""
+    """What a step to an evaluation took that cannot be had again without products.
+
+    Attributes
+    ----------
+    predicted : float
+        Decrease of the loss, by the model.
+    radius, length : float
+        Of the trust region and of the step, in the norm of M.
+    iterations, products : int
+        Of CG; products with the Hessian, those of CG included.
+    end : str
+        Why CG ended.
+    """
 
     predicted: float
     radius: float
@@ -38,7 +50,8 @@ class StepRecord:
 class Record:
     """One evaluation: x, the loss, its gradient, and states, with their solvers.
 
-    starts: what the states left; of a trust-region method, what they started from.
+    starts: what the states left; of a trust-region method, what they started from. failure: why
+    there is no loss at a trial point.
     """
 
     x: Array
@@ -46,6 +59,7 @@ class Record:
     gradient: Array
     starts: tuple[Start, ...]
     step: StepRecord | None = None
+    failure: str | None = None
 
 
 class Checkpoint:
@@ -75,6 +89,8 @@ class Checkpoint:
         arrays["gradient"] = record.gradient
         if record.step is not None:
             arrays["step"] = np.array(json.dumps(asdict(record.step)))
+        if record.failure is not None:
+            arrays["failure"] = np.array(record.failure)
         write_atomically(self._evaluation(index), lambda file: np.savez(file, **arrays))
         # The one before stays, should this one be damaged.
         for old in range(max(self._oldest, 0), index - 1 if since is None else since):
@@ -89,9 +105,10 @@ class Checkpoint:
         """
         records: list[Record] = []
         while (arrays := read_arrays(self._evaluation(len(records)))) is not None:
-            records.append(
-                Record(arrays["x"], float(arrays["value"]), arrays["gradient"], (), _step(arrays))
-            )
+            failure = str(arrays["failure"]) if "failure" in arrays else None
+            records.append(Record(
+                arrays["x"], float(arrays["value"]), arrays["gradient"], (), _step(arrays), failure
+            ))  # fmt: skip
         while records:
             starts = self.starts(len(records) - 1)
             if starts is not None:

@@ -10,15 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import scipy.optimize
 
 from ..linear.operator import Array
-from .bounds import Limits, largest, projected_step
+from .bounds import Limits, largest, length, projected_step
 
 MEMORY: Final = 10  # pairs kept by L-BFGS-B
+ENOUGH: Final = "max_iterations were made"
 SMALL: Final = "the projected gradient fell to stop_rtol of its first"
 EVALUATIONS: Final = 10  # at most, for each of max_iterations
 FALLS: Final = 1e-12  # of the loss: a step that lowers it by less is the last, unless
+SHORTER: Final = 0.25  # of the way to a point without a value: the first step of a new start
 FINE: Final = 1e-2  # of stop_rtol² is less: near a minimum losses go with squares of gradients
 
 
@@ -49,6 +52,17 @@ class Stopped(Exception):
         return Descent(message, converged, iterations, measure)
 
 
+class TrialFailed(Exception):
+    """Raised by the function that is minimised where it has no value, but at the first point."""
+
+
+@dataclass(frozen=True)
+class _Tried:
+    x: Array
+    value: float
+    gradient: Array
+
+
 def stalled(left: float) -> str:
     """Return what is told where no step lowers the loss; left: of the first gradient."""
     return (
@@ -74,7 +88,9 @@ def descend(
     Parameters
     ----------
     evaluate : callable
-        ``evaluate(x) -> (value, gradient)``. It may raise `Stopped`.
+        ``evaluate(x) -> (value, gradient)``. It may raise `Stopped`, and `TrialFailed`: the descent
+        then starts anew from the best x, with a first step of a quarter of the way to where it
+        failed. How often it may fail is for the callable to say.
     x : array, shape (n_x,)
     limits : Bounds or None
     settles : callable
@@ -91,10 +107,12 @@ def descend(
 
     Notes
     -----
-    The loss scale keeps the first step, of length 1 in x, what it is.
+    The loss scale keeps the first step, of length 1 in x, what it is; to shorten it, scipy is given
+    x times a power of 2, exactly.
     Source: Byrd, Lu, Nocedal, Zhu 1995.
     """
-    iterations = 0
+    iterations, stretch = 0, 1.0
+    own = size is largest
     try:
         value, gradient = evaluate(x)
         if measure is None:
@@ -106,42 +124,74 @@ def descend(
             return Descent("the projected gradient is zero at the start", True, 0, measure)
         if left <= goal:
             return Descent(SMALL, True, 0, measure)
-        known = {x.tobytes(): (value, gradient)}
+        best, tried = _Tried(x.copy(), value, gradient), x
 
-        def scaled(z: Array) -> tuple[float, Array]:
-            if z.tobytes() in known:
-                value, gradient = known.pop(z.tobytes())
-                return value / scale, gradient / scale
-            value, gradient = evaluate(z.copy())
+        def scaled(w: Array) -> tuple[float, Array]:
+            nonlocal best, tried
+            if w.tobytes() in known:
+                start = known.pop(w.tobytes())
+                return start.value / scale, start.gradient / (scale * stretch)
+            tried = w / stretch
+            value, gradient = evaluate(tried.copy())
+            if value < best.value:
+                best = _Tried(tried, value, gradient)
             # L-BFGS-B looks at accepted points only, and near the solution accepts by differences
             # of losses that are as small as the solver's tolerance.
-            if size(projected_step(z, gradient / scale, limits)) <= goal and settles(
-                value, z.copy()
+            if size(projected_step(tried, gradient / scale, limits)) <= goal and settles(
+                value, tried.copy()
             ):
                 raise Stopped(SMALL, True)
-            return value / scale, gradient / scale
+            return value / scale, gradient / (scale * stretch)
 
         def count(*_: Any) -> None:
             nonlocal iterations
             iterations += 1
 
-        own = size is largest
-        result = scipy.optimize.minimize(
-            scaled, x, jac=True, method="L-BFGS-B", bounds=limits, callback=count,
-            options={"gtol": goal if own else 0.0, "maxcor": memory,
-                     "ftol": min(FALLS, FINE * stop_rtol**2) if own else 0.0,
-                     "maxiter": max_iterations, "maxfun": EVALUATIONS * max_iterations},
-        )  # fmt: skip
+        while True:
+            start = best.x * stretch
+            known = {start.tobytes(): best}
+            try:
+                result = scipy.optimize.minimize(
+                    scaled, start, jac=True, method="L-BFGS-B", callback=count,
+                    bounds=_stretched(limits, stretch),
+                    options={"gtol": goal if own and stretch == 1.0 else 0.0, "maxcor": memory,
+                             "ftol": min(FALLS, FINE * stop_rtol**2) if own else 0.0,
+                             "maxiter": max_iterations - iterations,
+                             "maxfun": EVALUATIONS * max_iterations},
+                )  # fmt: skip
+                break
+            except TrialFailed:
+                iterations += 1
+                if iterations >= max_iterations:
+                    return Descent(ENOUGH, False, iterations, measure)
+                first = SHORTER * length(tried - best.x)
+                stretch = _stretch(first, length(best.gradient) / scale, limits)
     except Stopped as stop:
         return stop.descent(iterations, measure)
     # scipy calls it a success where a step changes nothing, as with a gradient of the wrong sign.
-    left = size(projected_step(result.x, result.jac, limits))
+    left = size(projected_step(result.x / stretch, result.jac * stretch, limits))
     if left <= goal:
         told = f"{SMALL}, but its loss is not the lowest: they are no better than gradient_rtol"
-    elif result.nit >= max_iterations:
-        told = "max_iterations were made"
+    elif iterations >= max_iterations:
+        told = ENOUGH
     elif result.nfev >= EVALUATIONS * max_iterations:
         told = f"{EVALUATIONS} evaluations for each of max_iterations were made"
     else:
         told = stalled(left / measure.first)
     return Descent(told, False, iterations, measure)
+
+
+def _stretch(first: float, slope: float, limits: Limits) -> float:
+    """Return the power of 2, 1 or more, by which x is multiplied for a first step that short.
+
+    The first step of L-BFGS-B has length 1; or is the gradient, where all have two bounds.
+    """
+    boxed = limits is not None and bool(np.isfinite([limits.lb, limits.ub]).all())
+    least = (slope / first) ** 0.5 if boxed else 1.0 / first
+    return float(2.0 ** max(0.0, np.ceil(np.log2(least))))
+
+
+def _stretched(limits: Limits, stretch: float) -> Limits:
+    if limits is None:
+        return None
+    return scipy.optimize.Bounds(limits.lb * stretch, limits.ub * stretch)

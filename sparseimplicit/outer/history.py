@@ -25,8 +25,8 @@ class Work(Report):
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, h: Hypergradient, seconds: float, products: int = 0) -> Work:
-        """Return the work of one hypergradient, its state and the products before it included."""
+    def of(cls, h: Hypergradient, seconds: float) -> Work:
+        """Return the work of one hypergradient, its state included."""
         state, adjoint, preparation = h.report.state, h.report.adjoint, h.report.preparation
         return cls(
             state_solves=1,
@@ -36,7 +36,6 @@ class Work(Report):
             analyses=state.analyses + (preparation.analyses if preparation else 0),
             factorizations=state.factorizations
             + (preparation.factorizations if preparation else 0),
-            hessian_products=products,
             state_residual=state.residual_relative,
             adjoint_residual=adjoint.residual,
             seconds=seconds,
@@ -85,7 +84,8 @@ class Evaluation(Report):
 
     x_mean: mean of the parameter. gradient_norm: √(gᵀ M⁻¹ g) in the inner product. work: over all
     lower-level problems; None where the evaluation was taken from a checkpoint. step: what led
-    here, by a trust-region method. notes: what did not go as usual, such as a process lost.
+    here, by a trust-region method. failure: why there is neither loss (inf) nor gradient (NaN) at
+    a trial point. notes: what did not go as usual, such as a process lost.
     """
 
     evaluation: int
@@ -94,4 +94,5 @@ class Evaluation(Report):
     gradient_norm: float
     work: Work | None
     step: TrustStep | None = None
+    failure: str | None = None
     notes: tuple[str, ...] = ()

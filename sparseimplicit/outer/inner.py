@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from ..conditions import finite_vector
-from ..errors import NotPositiveDefinite, ShapeError, StructureError
+from ..errors import NotPositiveDefinite, ShapeError, SingularSystem, StructureError
 from ..linear import Operator, PreparedSystem, Solver, Structure, prepare
 from ..linear.operator import Array
 
@@ -145,7 +145,15 @@ class MatrixProduct(InnerProduct):
 
     def riesz(self, g: Array) -> Array:
         """Return M⁻¹ g."""
-        return self.system.solve(g, rtol=self.rtol).value
+        try:
+            return self.system.solve(g, rtol=self.rtol).value
+        except (NotPositiveDefinite, SingularSystem) as error:
+            raise NotPositiveDefinite(
+                f"the matrix of the inner product (`inner`) is not positive definite: {error.what}",
+                where="inner product",
+                fix="give a positive definite one, such as the mass matrix of the parameters "
+                "themselves: a mass on facets is 0 elsewhere, pde.mass(basis, dofs=) picks them.",
+            ) from error
 
 
 @final

@@ -131,7 +131,11 @@ def minimize(
     Raises
     ------
     NotConverged, ShapeError, NonFinite, ...
-        From the lower level; evaluations made so far are in the checkpoint.
+        From the lower level; evaluations made so far are in the checkpoint. At a trial point
+        NotConverged, SingularSystem, NotPositiveDefinite and NonFinite are told in the history
+        (`Evaluation.failure`), and a smaller step is tried. Where L-BFGS fails at a dozen points
+        one after the other, NotConverged: ``error.best`` is the best x, ``error.report`` its
+        evaluation.
     ConfigError
         If the checkpoint belongs to another run, or there is no such method or option of it.
     StructureError, NotPositiveDefinite
@@ -171,7 +175,10 @@ def minimize(
         )
     x = parameter_vector(x0, "x0")
     limits = limits_of(bounds, x)
-    lower = [Lower(*one) for one in zip(losses, implicits, guesses, strict=True)]
+    lower = [
+        Lower(*one, place=f"lower-level problem {i}" if several else None)
+        for i, one in enumerate(zip(losses, implicits, guesses, strict=True))
+    ]
     with closing(Run(lower, gradient_rtol, checkpoint, callback, where)) as run:
         metric = Metric(_inner(run, method, gauss_newton, inner, x.size, limits), limits)
         run.inner, x = metric.inner, clipped(x, limits)

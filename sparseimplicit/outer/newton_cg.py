@@ -9,6 +9,7 @@ import numpy as np
 
 from ..linear.operator import Array
 from .bounds import clipped
+from .checkpoint import StepRecord
 from .descent import Descent, Measure
 from .faces import BoxModel
 from .point import Point
@@ -95,11 +96,14 @@ def newton_cg(
                 told = "neither loss nor gradient falls: they are no better than gradient_rtol"
                 return Descent(told, False, iteration + 1, measure), point
         if judged.ratio < POOR or not np.isfinite(judged.ratio):
-            region = 0.25 * min(proposal.length, region)
-        elif judged.ratio > GOOD and proposal.length > 0.9 * region:
+            region = 0.25 * min(proposal.step.length, region)
+        elif judged.ratio > GOOD and proposal.step.length > 0.9 * region:
             region = 2.0 * region
         if region <= SMALLEST * reach:
-            told = "the trust region shrank to nothing: the gradient is no better than that"
+            told = "the trust region shrank to nothing: " + (
+                "the gradient is no better than that" if np.isfinite(judged.point.value)
+                else "there is no loss around the point"
+            )  # fmt: skip
             return Descent(told, False, iteration + 1, measure), point
     return Descent("max_iterations were made", False, max_iterations, measure), point
 
@@ -125,7 +129,8 @@ def _proposed(
     predicted = -float(point.gradient @ found.s + 0.5 * (found.s @ found.h_s))
     x = clipped(point.x + found.s, metric.limits)
     length = metric.inner.norm(x - point.x)
-    return Proposal(x, predicted, radius, length, found.iterations, products, found.end)
+    step = StepRecord(predicted, radius, length, found.iterations, products, found.end)
+    return Proposal(x, step)
 
 
 def _judge(old: Point, proposal: Proposal, noise: float) -> Callable[[Point], Judged]:
@@ -136,7 +141,8 @@ def _judge(old: Point, proposal: Proposal, noise: float) -> Callable[[Point], Ju
         drowned = abs(actual) <= noise * abs(old.value)
         if drowned:  # the trapezoidal rule, exact for quadratics
             actual = -0.5 * float((old.gradient + new.gradient) @ (new.x - old.x))
-        ratio = actual / proposal.predicted if proposal.predicted > 0 else -np.inf
+        predicted = proposal.step.predicted
+        ratio = actual / predicted if predicted > 0 else -np.inf
         return Judged(new, ratio, ratio > ACCEPTED, drowned)
 
     return judge

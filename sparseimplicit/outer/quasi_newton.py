@@ -9,7 +9,7 @@ import scipy.optimize
 
 from ..linear.operator import Array
 from .bounds import Limits, clipped, length
-from .descent import MEMORY, Descent, Stopped, descend
+from .descent import MEMORY, Descent, Stopped, TrialFailed, descend
 from .inner import DiagonalProduct
 from .lbfgs import lbfgs
 from .run import Run
@@ -49,6 +49,8 @@ def _scaled(run: Run, x: Array, root: Array, limits: Limits, **options: Any) -> 
 
     def evaluate(z: Array) -> tuple[float, Array]:
         point = run.evaluate(back(z))
+        if not np.isfinite(point.value):
+            raise TrialFailed
         return point.value, point.gradient / root
 
     return descend(evaluate, x * root, scaled, settles=lambda *_: run.settle(run.latest), **options)

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from ..errors import ConfigError
-from ..executors import Crew, Executor
-from ..hypergradient import Hypergradient, Loss
+from ..errors import ConfigError, NotConverged, SparseImplicitError
+from ..executors import Executor
+from ..hypergradient import Loss
 from ..implicit import SolvedState, Start
 from ..linear.operator import Array
 from .checkpoint import Checkpoint, Record, StepRecord
 from .descent import Stopped
 from .history import Evaluation, TrustStep, Work
 from .inner import InnerProduct
-from .lower import Lower, Part, Seated
+from .lower import Failed, Kept, Lower, Parts, Relay
 from .point import Point
+from .seats import Away
 
-Kept = tuple[SolvedState, Hypergradient]
+MOST_FAILURES: Final = 12  # of L-BFGS, each a quarter of the step before: 4⁻¹² = 6e-8 of it
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An evaluation: the states it left, whole ones if asked for; no work if from a checkpoint."""
+    """An evaluation: the states it left, whole ones if asked for; no work if from a checkpoint.
+
+    failure: why there is neither loss (inf) nor gradient (NaN).
+    """
 
     point: Point
     left: tuple[Start, ...]
     work: Work | None = None
     kept: tuple[Kept, ...] | None = None
+    failure: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -62,9 +67,10 @@ class Run:
         self.starts: tuple[Start | None, ...] = (None,) * len(lower)
         self.history: list[Evaluation] = []
         self.work = [Work()] * len(lower)
+        self.failed = 0  # evaluations, one after the other
         self.inner: InnerProduct
-        self._there: list[Start | None] = [None] * len(lower)  # what other processes start from
-        self._crew: Crew = executor.open(Seated, self._seat, len(lower))
+        self._relay = Relay(dict(enumerate(lower)))
+        self._away = Away(executor, lower)
 
     @property
     def losses(self) -> list[Loss]:
@@ -73,13 +79,25 @@ class Run:
 
     def close(self) -> None:
         """End other processes."""
-        self._crew.close()
+        self._away.close()
 
     def evaluate(self, x: Array) -> Point:
-        """Return loss and gradient at x; the next evaluation starts from these states."""
-        taken = self.take(x)
+        """Return loss and gradient at x; the next evaluation starts from these states.
+
+        At any but the first point state or adjoint may fail: the loss is then inf, the gradient
+        NaN.
+
+        Raises
+        ------
+        NotConverged
+            If they have failed at so many points one after the other. ``error.best`` is the best x.
+        """
+        taken = self.take(x, trial=bool(self.history))
         self.starts = taken.left or self.starts
         self.tell(taken)
+        self.failed = 0 if taken.failure is None else self.failed + 1
+        if self.failed == MOST_FAILURES:
+            raise self._stuck(str(taken.failure))
         return taken.point
 
     def settle(self, point: Point) -> bool:
@@ -91,11 +109,15 @@ class Run:
 
     def solve(self, x: Array) -> list[SolvedState]:
         """Return the states at x, all of them alive."""
-        return [self.state(i, x, start) for i, start in enumerate(self.starts)]
+        states = []
+        for i, start in enumerate(self.starts):
+            states.append(self.state(i, x, start))
+            self._relay.pass_on(states[-1])
+        return states
 
     def state(self, i: int, x: Array, start: Start | None) -> SolvedState:
-        """Return the state of problem i at x."""
-        return self.lower[i].state(x, start, self.rtol)
+        """Return the state of problem i at x; it takes, or drops, the factorization passed on."""
+        return self._relay.state(i, x, start, self.rtol)
 
     def recorded(self) -> Record | None:
         """Return the next evaluation, where the checkpoint has it."""
@@ -107,72 +129,53 @@ class Run:
         x: Array,
         *,
         keep: bool = False,
+        trial: bool = False,
         step: StepRecord | None = None,
         since: int | None = None,
+        before: Sequence[Work] = (),
     ) -> Taken:
         """Evaluate, or take it from the checkpoint.
 
         keep: hold the states, and write down what they started from instead of what they left.
-        step: what led to x. since: the first evaluation whose states a resumed run may ask for.
+        trial: whether it is an answer that state or adjoint fail there. step: what led to x, if it
+        is a trial point of a trust-region method. since: the first evaluation whose states a
+        resumed run may ask for. before: the work that the step took, of each problem.
         """
         record = self.recorded()
         if record is not None:
             return self._replayed(record, x)
         given = tuple(start for start in self.starts if start is not None)
-        products = 0 if step is None else step.products
         kept: list[Kept] = []
-        notes: tuple[str, ...] = ()
-        if self._crew.apart:
-            parts, notes = self._afar(x, products)
-        else:
-            parts = self._here(x, products, kept if keep else None)
-        value, gradient = 0.0, np.zeros_like(x)
-        for part in parts:  # one after the other: a sum in another order has other bits
-            value += part.value
-            gradient += part.gradient
-        left = tuple(part.left for part in parts)
+        try:
+            parts, notes = self._evaluated(x, trial=trial, kept=kept if keep else None)
+        except SparseImplicitError as error:
+            raise error.at(f"minimize, evaluation {len(self.history)}") from error.__cause__
+        value, gradient, left, failure = _sum(parts, x.size)
+        if failure is not None:
+            left = given
         if self.checkpoint is not None:
-            starts = given if keep else left
-            self.checkpoint.append(
-                len(self.history), Record(x, value, gradient, starts, step), since=since
-            )
-        work = [part.work for part in parts]
+            record = Record(x, value, gradient, given if keep else left, step, failure)
+            self.checkpoint.append(len(self.history), record, since=since)
+        work = list(before) or [Work()] * len(self.lower)
+        for i, part in parts.items():
+            work[i] = Work.total([work[i], part.work])
         self.work = [Work.total(pair) for pair in zip(self.work, work, strict=True)]
-        point = Point(x, value, gradient, self.inner.riesz(gradient))
-        return Taken(point, left, Work.total(work), tuple(kept) if keep else None, notes)
+        return Taken(
+            self._point(x, value, gradient), left, Work.total(work),
+            tuple(kept) if keep and failure is None else None, failure, notes,
+        )  # fmt: skip
 
-    def _here(self, x: Array, products: int, kept: list[Kept] | None) -> list[Part]:
-        """Evaluate one after the other; each state is dropped before the next, unless kept."""
-        parts = []
-        for lower, start in zip(self.lower, self.starts, strict=True):
-            part, solved, h = lower.evaluate(x, start, self.rtol, products)
-            parts.append(part)
-            if kept is not None:
-                kept.append((solved, h))
-            del solved, h  # only one factor is alive
-        return parts
+    def _evaluated(
+        self, x: Array, *, trial: bool, kept: list[Kept] | None
+    ) -> tuple[Parts, tuple[str, ...]]:
+        if self._away.apart:
+            return self._away.evaluate(x, self.starts, self.rtol, trial=trial)
+        starts = dict(enumerate(self.starts))
+        return self._relay.evaluate(x, starts, self.rtol, trial=trial, kept=kept), ()
 
-    def _afar(self, x: Array, products: int) -> tuple[list[Part], tuple[str, ...]]:
-        """Have other processes evaluate; states go there only where they are not there already."""
-        shares: dict[int, list[int]] = {}
-        for i in range(len(self.lower)):
-            shares.setdefault(self._crew.owner(i), []).append(i)
-        new = {i: s for i, s in enumerate(self.starts) if s is not None and s is not self._there[i]}
-        replies = self._crew.ask({
-            k: (x, self.rtol, products, own, {i: _bare(new[i]) for i in own if i in new})
-            for k, own in shares.items()
-        })  # fmt: skip
-        found: dict[int, Part] = {}
-        for own in replies.values.values():
-            found.update(own)
-        parts = [found[i] for i in range(len(self.lower))]
-        self._there = [part.left for part in parts]
-        return parts, replies.notes
-
-    def _seat(self, seat: int, seats: int) -> tuple[Any, ...]:
-        own = range(seat, len(self.lower), seats)
-        starts = {i: _bare(start) for i in own if (start := self.starts[i]) is not None}
-        return {i: self.lower[i] for i in own}, starts
+    def _point(self, x: Array, value: float, gradient: Array) -> Point:
+        known = np.isfinite(value)
+        return Point(x, value, gradient, self.inner.riesz(gradient) if known else gradient)
 
     def tell(self, taken: Taken, step: TrustStep | None = None) -> None:
         """Add an evaluation to the history and tell the callback, which may ask to stop."""
@@ -181,7 +184,7 @@ class Run:
             self.best = point
         evaluation = Evaluation(
             evaluation=len(self.history), x_mean=float(point.x.mean()), value=point.value,
-            gradient_norm=point.size, work=taken.work, step=step,
+            gradient_norm=point.size, work=taken.work, step=step, failure=taken.failure,
             notes=taken.notes,
         )  # fmt: skip
         self.history.append(evaluation)
@@ -194,8 +197,21 @@ class Run:
     def _replayed(self, record: Record, x: Array) -> Taken:
         if not np.array_equal(record.x, x):
             raise self.another("was at another x")
-        point = Point(x, record.value, record.gradient, self.inner.riesz(record.gradient))
-        return Taken(point, record.starts)
+        point = self._point(x, record.value, record.gradient)
+        return Taken(point, record.starts, failure=record.failure)
+
+    def _stuck(self, failure: str) -> NotConverged:
+        best = next(e for e in self.history if e.value == self.best.value)
+        return NotConverged(
+            f"{MOST_FAILURES} points tried one after the other have neither loss nor gradient; at "
+            f"the last, {failure}",
+            best=self.best.x,
+            report=best,
+            where=f"minimize, evaluation {len(self.history) - 1}",
+            fix=f"go on from `error.best`, whose loss is {best.value:.6g} (evaluation "
+            f"{best.evaluation}), within `bounds` that keep x where there are states; or with "
+            "method='newton-cg' and a small `radius`.",
+        )
 
     def another(self, what: str) -> ConfigError:
         """Return the error that the next evaluation in the checkpoint is none of this run's."""
@@ -208,6 +224,13 @@ class Run:
         )
 
 
-def _bare(start: Start) -> Start:
-    """Return it without the analysis, which belongs to its process."""
-    return Start(start.y, start.solver)
+def _sum(parts: Parts, n: int) -> tuple[float, Array, tuple[Start, ...], str | None]:
+    """Return loss, gradient, the states left; inf, NaN, () and why, where a problem has failed."""
+    value, gradient, left = 0.0, np.zeros(n), []
+    for part in parts.values():  # one after the other: a sum in another order has other bits
+        if isinstance(part, Failed):
+            return np.inf, np.full(n, np.nan), (), part.told
+        value += part.value
+        gradient += part.gradient
+        left.append(part.left)
+    return value, gradient, tuple(left), None

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..linear.operator import Array
 from .bounds import Limits, projected_step
+from .checkpoint import StepRecord
 from .inner import InnerProduct
 from .point import Point
 from .steihaug import Product
@@ -15,28 +16,10 @@ from .steihaug import Product
 
 @dataclass(frozen=True)
 class Proposal:
-    """A step from an accepted point: where to, and what the model expects of it.
-
-    Attributes
-    ----------
-    x : array, shape (n_x,)
-    predicted : float
-        Decrease of the loss, by the model.
-    radius, length : float
-        Of the trust region and of the step, in the norm of M.
-    iterations, products : int
-        Of CG; products with the Hessian, those of CG included.
-    end : str
-        Why CG ended.
-    """
+    """A step from an accepted point: where to, x (n_x,), and what the model expects of it."""
 
     x: Array
-    predicted: float
-    radius: float
-    length: float
-    iterations: int
-    products: int
-    end: str
+    step: StepRecord
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from ..errors import ConfigError
 from ..hypergradient import hypergradient
 from ..implicit import SolvedState
 from ..linear.operator import Array
-from ..reduced_hessian import reduced_hessian
-from .checkpoint import StepRecord
-from .history import TrustStep
+from ..reduced_hessian import ReducedHessian, reduced_hessian
+from .history import TrustStep, Work
+from .lower import Kept
 from .point import Point
-from .run import Kept, Run
+from .run import Run
 from .steihaug import Product
 from .trials import Judged, Proposal
 
@@ -36,6 +36,7 @@ class TrustRun:
         self.since = [0]  # of each evaluation, the one it went on from
         self.at: Point  # the accepted point
         self.held: tuple[Kept, ...] | None = None
+        self.hessians: list[ReducedHessian] = []  # of the step that is made
 
     def first(self, x: Array) -> Point:
         """Evaluate loss and gradient at the start."""
@@ -61,11 +62,11 @@ class TrustRun:
             raise self.run.another(f"was reached by a step of length {step.length:.6g} in a "
                                    f"radius of {step.radius:.6g}, not {length:.6g} in "
                                    f"{radius:.6g}")  # fmt: skip
-        return Proposal(record.x, **asdict(step))
+        return Proposal(record.x, step)
 
     def hessian(self, point: Point, *, gauss_newton: bool) -> Product:
         """Return v ↦ Σᵢ Hᵢ v at the accepted point."""
-        hessians = [
+        self.hessians = hessians = [
             reduced_hessian(loss, solved, adjoint=h, rtol=self.run.rtol, gauss_newton=gauss_newton)
             for loss, (solved, h) in zip(self.run.losses, self._states(), strict=True)
         ]
@@ -74,21 +75,20 @@ class TrustRun:
     def trial(self, proposal: Proposal, judge: Callable[[Point], Judged]) -> Judged:
         """Evaluate at the proposed point, and go on from there if it is accepted."""
         index = len(self.run.history)
-        step = StepRecord(
-            proposal.predicted, proposal.radius, proposal.length, proposal.iterations,
-            proposal.products, proposal.end,
-        )  # fmt: skip
-        taken = self.run.take(proposal.x, keep=True, step=step, since=self.since[-1])
+        work = [Work(hessian_products=h.report.products, factorizations=h.report.factorizations)
+                for h in self.hessians]  # fmt: skip
+        self.hessians = []
+        taken = self.run.take(
+            proposal.x, keep=True, trial=True, step=proposal.step, since=self.since[-1], before=work
+        )
         self.since.append(self.base)
         judged = judge(taken.point)
         if judged.accepted:
             self.base = index
             self._accept(taken.point, taken.kept)
-        self.run.tell(taken, TrustStep(
-            cg_iterations=proposal.iterations, products=proposal.products, end=proposal.end,
-            radius=proposal.radius, length=proposal.length, predicted=proposal.predicted,
-            ratio=judged.ratio, accepted=judged.accepted,
-        ))  # fmt: skip
+        step = asdict(proposal.step)
+        step["cg_iterations"] = step.pop("iterations")
+        self.run.tell(taken, TrustStep(**step, ratio=judged.ratio, accepted=judged.accepted))
         return judged
 
     def solved(self, point: Point) -> list[SolvedState]:

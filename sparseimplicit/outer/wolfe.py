@@ -17,6 +17,7 @@ from .point import Point
 
 DECREASE: Final = 1e-4  # of what the first slope promises
 CURVATURE: Final = 0.9  # of the first slope that may be left
+SHORTER: Final = 0.25  # what is left of the way to a point that has no loss
 MOST: Final = 25  # evaluations
 
 
@@ -44,6 +45,7 @@ def wolfe(
     Parameters
     ----------
     evaluate : callable
+        A point without a loss has the value inf: it is too far.
     start : Point
     direction : array, shape (n_x,)
         With direction · gradient < 0.
@@ -91,6 +93,8 @@ def _further(low: _Trial) -> float:
 def _between(low: _Trial, high: _Trial) -> float:
     """Return the minimiser of the cubic through both, kept off the ends."""
     width = high.step - low.step
+    if not np.isfinite(high.value):
+        return low.step + SHORTER * width
     a = low.slope + high.slope - 3 * (high.value - low.value) / width
     square = a * a - low.slope * high.slope
     share = 0.5

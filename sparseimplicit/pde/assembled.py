@@ -30,6 +30,7 @@ def from_assembly(
     values: Any = 0.0,
     second_order: Callable[..., Any] | None = None,
     structure: Structure | None = None,
+    linear: bool = False,
 ) -> RootProblem:
     """Return a root problem in the free unknowns of a state whose assembly is the user's own.
 
@@ -48,6 +49,8 @@ def from_assembly(
         ``f(x, u, adjoint, x_dot, u_dot)`` of all unknowns, as for `RootProblem`.
     structure : Structure, optional
         Of the Jacobian in the free unknowns.
+    linear : bool
+        Whether the residual is affine in u, as for `RootProblem`.
 
     Returns
     -------
@@ -106,7 +109,7 @@ def from_assembly(
 
     return RootProblem(
         residual=reduced, state_jacobian=square, parameter_jacobian=cross, structure=structure,
-        second_order=None if second_order is None else seconds,
+        second_order=None if second_order is None else seconds, linear=linear,
     )  # fmt: skip
 
 
@@ -185,7 +188,7 @@ def affine(
 
     return from_assembly(
         residual, lambda x, u: matrix(x), columns, size=size, free=free, values=values,
-        second_order=seconds, structure=structure,
+        second_order=seconds, structure=structure, linear=True,
     )  # fmt: skip
 
 

@@ -38,6 +38,9 @@ class Equation(OnFree, RootProblem):
     structure : Structure, optional
         Of the state Jacobian. Declare `Structure.POSITIVE_DEFINITE` where you know it; symmetry is
         found from the entries.
+    linear : bool
+        Declares that the form is affine in u, as for `RootProblem`: a state is one solve, and its
+        Jacobian is assembled once.
 
     Attributes
     ----------
@@ -86,6 +89,7 @@ class Equation(OnFree, RootProblem):
         fixed: Any = None,
         load: Any = None,
         structure: Structure | None = None,
+        linear: bool = False,
     ) -> None:
         spaces = Spaces(
             integrals_of(form, state, control, data, "pde.Equation"), fixed, "pde.Equation"
@@ -97,6 +101,7 @@ class Equation(OnFree, RootProblem):
         forces = None if load is None else vector_of(load, spaces.size, "load", self.where)
         whole = Residual(parts, n_y=spaces.size, n_x=spaces.packing.size)
         self._begin(spaces, whole, structure)
+        object.__setattr__(self, "linear", linear)
         object.__setattr__(self, "_load", None if forces is None else forces[self.free])
 
     _load: Array | None

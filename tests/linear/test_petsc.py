@@ -57,7 +57,8 @@ def on_two_ranks(script, *arguments):
         pytest.skip("there is no mpiexec")
     # Python's own environment: MPI in this process has written into that of C. As root, and on as
     # few cores as there are, Open MPI wants to be told.
-    told = ("ALLOW_RUN_AS_ROOT", "ALLOW_RUN_AS_ROOT_CONFIRM", "MCA_rmaps_base_oversubscribe")
+    told = ("ALLOW_RUN_AS_ROOT", "ALLOW_RUN_AS_ROOT_CONFIRM", "MCA_rmaps_base_oversubscribe",
+            "MCA_mpi_yield_when_idle")  # fmt: skip
     env = os.environ | {f"OMPI_{name}": "1" for name in told} | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [mpiexec, "-n", "2", sys.executable, *script, *arguments], capture_output=True, text=True,

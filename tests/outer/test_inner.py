@@ -83,3 +83,19 @@ def test_row_sums_that_are_no_weights_are_refused():
     M[0, 0] = 1.8  # the sum of row 0 is 0, as at the corners of quadratic triangles
     with pytest.raises(StructureError, match="row 0"):
         inner_product(sparse.csr_array(M), 3).lumped()
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        -MASS,
+        -sparse.eye_array(36, format="csr"),
+        sparse.diags_array(np.r_[0.0, np.ones(35)]).tocsr(),
+    ],
+    ids=["negative", "negative diagonal", "singular"],
+)
+def test_the_error_of_a_matrix_that_is_not_definite_names_inner(matrix):
+    with pytest.raises(NotPositiveDefinite, match=r"`inner`.* not positive definite") as caught:
+        inner_product(matrix, 36).riesz(G)
+    assert "pde.mass" in caught.value.fix
+    assert "argmin" not in str(caught.value)

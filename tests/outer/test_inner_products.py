@@ -65,7 +65,7 @@ def test_two_solves_a_product_and_no_factorization_of_the_state_for_them():
     assert r.history[0].step is None
     assert r.work[0].hessian_products == sum(s.products for s in steps)
     assert sum(s.cg_iterations for s in steps) == r.work[0].hessian_products
-    assert r.work[0].factorizations == len(r.history)
+    assert r.work[0].factorizations == 1  # A is the same at all points
     assert all(s.accepted and s.ratio == pytest.approx(1, abs=1e-4) for s in steps)
     assert [e.gradient_norm for e in r.history][-1] == r.kkt_residual
 

@@ -111,7 +111,7 @@ def test_a_quadratic_is_minimised_in_closed_form():
     assert descent.converged
     np.testing.assert_allclose(point.x, np.linalg.solve(H, G), atol=1e-6)
     assert all(judged.ratio == pytest.approx(1.0) for _, judged in run.steps)
-    assert sum(p.products for p, _ in run.steps) == run.function.products
+    assert sum(p.step.products for p, _ in run.steps) == run.function.products
 
 
 def test_a_nonconvex_function():
@@ -140,7 +140,7 @@ def test_from_a_saddle_it_leaves_along_negative_curvature():
     )
     run, descent, point = minimized(saddle, np.array([1e-4, -1e-5]))
     assert descent.converged
-    assert "negative curvature" in [proposal.end for proposal, _ in run.steps]
+    assert "negative curvature" in [proposal.step.end for proposal, _ in run.steps]
     np.testing.assert_allclose(point.x, [0, -1], atol=1e-6)
     bounded = minimized(saddle, np.array([1e-4, -1e-5]), bounds=(-0.5, 2.0))[2]
     np.testing.assert_allclose(bounded.x, [0, -0.5], atol=1e-6)
@@ -155,8 +155,8 @@ def test_first_steps_are_gauss_newton():
 
 def test_a_radius_holds_the_first_step():
     run, _, _ = minimized(Counted.quadratic(H, G), np.ones(N), M, radius=1e-3)
-    assert run.steps[0][0].length == pytest.approx(1e-3)
-    assert run.steps[1][0].radius == pytest.approx(2e-3)
+    assert run.steps[0][0].step.length == pytest.approx(1e-3)
+    assert run.steps[1][0].step.radius == pytest.approx(2e-3)
 
 
 def test_where_losses_no_longer_differ_the_gradients_decide():
@@ -202,7 +202,7 @@ def test_bounds_of_a_least_squares_problem(inner, half):
     scale = abs(F @ a).max()
     assert np.all(abs(g[abs(point.x) < half]) < 1e-6 * scale)
     assert np.all(g * point.x <= 1e-6 * scale)  # at +half g ≤ 0, at −half g ≥ 0
-    assert run.function.products == sum(p.products for p, _ in run.steps)
+    assert run.function.products == sum(p.step.products for p, _ in run.steps)
 
 
 @pytest.mark.parametrize(

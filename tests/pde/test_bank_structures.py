@@ -173,3 +173,36 @@ def test_torsion_and_minimal_surface():
 
     fine, coarse = ((gradient(s) - gradient(-s)) / (2 * s) for s in (h, 2 * h))
     np.testing.assert_allclose(hessian.apply(d), (4 * fine - coarse) / 3, atol=1e-7)
+
+
+def test_a_minimal_surface_over_a_plate():
+    """I3: PETSc's plate2_1, 1.50566: Enneper's edges, over a plate of 3 × 3 cells at height 0.2."""
+    V = skfem.Basis(left(9, 7, 1, 1, -0.5), skfem.ElementTriP1())
+    dofs = np.sort(V.get_dofs().flatten())
+    surface = pde.Energy(
+        lambda u: np.sqrt(1 + dot(grad(u), grad(u))), state=V, fixed=pde.fixed(dofs, "edge")
+    )
+    x, y = np.delete(V.doflocs, dofs, axis=1)
+    plate = (np.abs(x) < 1.6 / 9) & (np.abs(y) < 1.6 / 7)  # the 4 × 4 nodes in the middle
+    assert plate.sum() == 16
+    heights = np.where(plate, 0.2, -np.inf)
+    edge = enneper(*V.doflocs[:, dofs])
+    over = pde.VariationalInequality(surface, lower=heights)
+    free = si.ImplicitFunction(surface).solve(edge, np.zeros(surface.n_y))
+    solved = over.solve(edge, free.y)
+    area = surface.objective(edge, solved.y)
+    assert area == pytest.approx(1.50566, abs=5e-6)
+    assert area == pytest.approx(1.50566279, abs=5e-9)
+    assert (solved.y[plate] >= 0.2).all()
+    touching = solved.lower_active
+    assert 0 < touching.sum() <= 16
+    assert not touching[~plate].any()
+    assert (solved.multiplier[touching] > 0).all()  # the plate presses upwards
+
+    # The gradient of ½‖z‖² with respect to the edges, through the argmin over the plate.
+    loss = pde.Tracking(surface, np.zeros(V.N))
+    h, d, steps = solved.gradient(loss), np.cos(np.arange(dofs.size)), 0.5 ** np.arange(6, 10)
+    values = [loss(edge + s * d, over.solve(edge + s * d, start=solved).y)[0] for s in steps]
+    left_over = np.abs(np.array(values) - h.value - steps * (h.gradient @ d))
+    slopes = np.diff(np.log(left_over)) / np.diff(np.log(steps))
+    assert (np.abs(slopes - 2.0) < 0.1).all(), slopes

@@ -119,6 +119,28 @@ def test_elements_of_many_unknowns_are_split(monkeypatch):
     assert split.check([], y).passed
 
 
+def test_a_form_declared_linear_is_assembled_once():
+    V = skfem.Basis(triangles(), skfem.ElementTriP1())
+    M = V.with_element(skfem.ElementTriP0())
+    values = []
+    for linear in (False, True):
+        problem = pde.Equation(
+            lambda u, v, m: np.exp(m) * dot(grad(u), grad(v)) - v, state=V, control=M,
+            fixed=V.get_dofs(), structure=SPD, linear=linear,
+        )  # fmt: skip
+        (m,) = random(problem.n_x)
+        solved = si.ImplicitFunction(problem).solve(m, y0=np.zeros(problem.n_y), rtol=1e-11)
+        values.append(solved.y)
+        assert solved.report.iterations == 1
+    np.testing.assert_allclose(*values, rtol=1e-9)
+    problem = pde.Equation(
+        lambda u, v, m: (1 + u) * m * dot(grad(u), grad(v)) - 9 * v, state=V, control=M,
+        fixed=V.get_dofs(), linear=True,
+    )  # fmt: skip
+    with pytest.raises(StructureError, match="declared linear"):
+        si.ImplicitFunction(problem).solve(np.ones(problem.n_x), y0=np.zeros(problem.n_y))
+
+
 def test_facets_normals_and_controls_of_a_boundary():
     """Robin's condition with a control on one side, which x holds no more of than it has."""
     V = skfem.Basis(triangles(), skfem.ElementTriP1())
