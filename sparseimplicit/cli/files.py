@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,9 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
 
 def check_writable(folder: Path) -> None:
     """Fail now, not after the work, where nothing can be written."""
-    probe = folder / ".sparseimplicit-probe"
+    probe = folder / f".sparseimplicit-probe-{os.getpid()}"  # ranks try one folder at once
     write_atomically(probe, lambda file: file.write(b"x"))
-    probe.unlink()
+    probe.unlink(missing_ok=True)
 
 
 def _read(path: Path, kinds: dict[str, Any]) -> Any:

@@ -20,6 +20,9 @@ HERE: Final = "127.0.0.1"
 QUIET: Final = {
     "distributed.scheduler.work-stealing": False,  # seats stay where their states are
     "distributed.worker.profile.enabled": False,  # it stops the worker a hundred times a second
+    # Each look at a clock takes the interpreter from what computes: fifty a second by default.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.worker.memory.monitor-interval": "1s",
 }
 
 
