@@ -35,6 +35,7 @@ from .low_rank import LowRank, low_rank
 from .outer import (
     Evaluation,
     InnerProduct,
+    IterationDisplay,
     MinimizeResult,
     TrustStep,
     Work,
@@ -59,6 +60,7 @@ __all__ = [
     "HypergradientReport",
     "ImplicitFunction",
     "InnerProduct",
+    "IterationDisplay",
     "LowRank",
     "MinimizationProblem",
     "MinimizeResult",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,50 +12,19 @@ from ..errors import ConfigError, ShapeError
 from ..executors import Executor, Serial, executor_named
 from ..hypergradient import Loss
 from ..implicit import ImplicitFunction, SolvedState
-from ..linear.operator import Array
 from .bounds import Limits, clipped, limits_of
 from .descent import Stopped
-from .history import Evaluation, Work
+from .history import Evaluation
 from .inner import InnerProduct, MatrixProduct, inner_product
 from .lower import Lower
 from .newton_cg import newton_cg
 from .quasi_newton import quasi_newton
+from .result import MinimizeResult
 from .run import Run
 from .trials import Metric
 from .trust_run import TrustRun
 
 METHODS: Final = ("L-BFGS-B", "newton-cg")
-
-
-@dataclass(frozen=True)
-class MinimizeResult:
-    """The best parameter found.
-
-    Attributes
-    ----------
-    x, value : array, float
-    solved : SolvedState, or a tuple of them where several problems were given
-    history : tuple of Evaluation
-    work : tuple of Work
-        What each lower-level problem took in this process, all evaluations together.
-    converged : bool
-        The projected gradient fell to ``stop_rtol`` of its first. False where the loss no longer
-        fell before: at its accuracy, or along a gradient that is not its own. ``message`` says so.
-    message : str
-        Why it stopped.
-    kkt_residual : float
-        What is left of the gradient at x: ``‖dL/dx‖_{M⁻¹}``. With bounds, and D the row sums of M,
-        ``‖x − P(x − D⁻¹ dL/dx)‖_D``, 0 where the conditions of Karush, Kuhn and Tucker hold.
-    """
-
-    x: Array
-    value: float
-    solved: Any
-    history: tuple[Evaluation, ...]
-    work: tuple[Work, ...]
-    converged: bool
-    message: str
-    kkt_residual: float
 
 
 def minimize(
@@ -122,7 +90,8 @@ def minimize(
         A folder. Every evaluation is written to it; if it holds evaluations of this run already,
         they are taken from it and the run goes on from there, with the same result to the bit.
     callback : callable, optional
-        Called with the `Evaluation` after each. Raising ``StopIteration`` ends the run there.
+        Called with the `Evaluation` after each: `IterationDisplay` prints it. Raising
+        ``StopIteration`` ends the run there.
 
     Returns
     -------
