@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +41,10 @@ REASONS: Final = {-3: Reason.MAX_ITERATIONS, -8: Reason.NEGATIVE_CURVATURE,
 
 
 def petsc() -> Any:
-    """Return petsc4py's module.
+    """Return petsc4py's module, and start PETSc if nobody has.
+
+    It takes no signals then: by default it takes SIGPIPE too, which Python ignores, and a socket
+    that the other side has closed ends the process.
 
     Raises
     ------
@@ -49,6 +53,9 @@ def petsc() -> Any:
     """
     try:
         require("mpi4py.MPI", extra="petsc", purpose="solver 'petsc'")
+        if "petsc4py.PETSc" not in sys.modules:
+            package = require("petsc4py", extra="petsc", purpose="solver 'petsc'")
+            package.init(["sparseimplicit", "-no_signal_handler"])
         return require("petsc4py.PETSc", extra="petsc", purpose="solver 'petsc'")
     except MissingBackend as error:
         error.fix = (

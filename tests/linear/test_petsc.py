@@ -249,3 +249,15 @@ def test_bad_input_is_refused():
     with pytest.raises(NotConverged, match="true relative residual"):
         system.solve(np.ones(900) + np.arange(900) % 7)
     assert issubclass(NotConverged, SparseImplicitError)
+
+
+def test_signals_stay_those_of_python():
+    """PETSc takes SIGPIPE unless told not to: a closed pipe would end the process."""
+    code = (
+        "import os; from sparseimplicit.linear.petsc_api import petsc; petsc()\n"
+        "read, write = os.pipe(); os.close(read)\n"
+        "try: os.write(write, b'x')\n"
+        "except BrokenPipeError: print('told')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "told\n"), run.stderr
