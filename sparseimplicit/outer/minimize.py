@@ -88,7 +88,8 @@ def minimize(
         Processes; a process a core if left out.
     checkpoint : path, optional
         A folder. Every evaluation is written to it; if it holds evaluations of this run already,
-        they are taken from it and the run goes on from there, with the same result to the bit.
+        they are taken from it and the run goes on from there, with the same result to the bit; the
+        last one is made anew first, to see that loss and problem are the same.
     callback : callable, optional
         Called with the `Evaluation` after each: `IterationDisplay` prints it. Raising
         ``StopIteration`` ends the run there.
@@ -215,11 +216,12 @@ def _inner(
     before = {}
     if run.checkpoint is not None and run.replay:
         before = run.checkpoint.noted(settings)
+        run.coarsest = max(run.rtol, before.get("gradient_rtol", 0.0))
     inner = inner_product(given, n, before.get("inner_solver", "auto"))
     if limits is not None and method == "L-BFGS-B":
         inner = inner.lumped()
     if run.checkpoint is not None and not run.replay:
         if isinstance(inner, MatrixProduct):
             settings["inner_solver"] = inner.system.solver.label
-        run.checkpoint.note(settings)
+        run.checkpoint.note(settings | {"gradient_rtol": run.rtol})
     return inner
