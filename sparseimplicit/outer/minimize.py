@@ -13,7 +13,7 @@ from ..executors import Executor, Serial, executor_named
 from ..hypergradient import Loss
 from ..implicit import ImplicitFunction, SolvedState
 from .bounds import Limits, clipped, limits_of
-from .descent import Stopped
+from .descent import Descent, Stopped
 from .history import Evaluation
 from .inner import InnerProduct, MatrixProduct, inner_product
 from .lower import Lower
@@ -172,8 +172,20 @@ def minimize(
             solved = run.solve(run.best.x)
         return MinimizeResult(
             run.best.x, run.best.value, tuple(solved) if several else solved[0], tuple(run.history),
-            tuple(run.work), descent.converged, descent.message, metric.size(run.best, 1.0),
+            tuple(run.work), descent.converged, _told(descent, run.history),
+            metric.size(run.best, 1.0),
         )  # fmt: skip
+
+
+def _told(descent: Descent, history: Sequence[Evaluation]) -> str:
+    """Return why a run has ended; where points have failed before, how many, and why the last."""
+    failures = [e.failure for e in history if e.failure is not None]
+    if descent.converged or not failures:
+        return descent.message
+    return (
+        f"{len(failures)} of {len(history) - 1} trial points could not be solved for, at the last: "
+        f"{failures[-1].rstrip('.')}; then {descent.message}"
+    )
 
 
 def _check_method(method: str, memory: int | None, radius: float | None, gauss_newton: int) -> None:
