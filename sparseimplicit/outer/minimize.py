@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from ..conditions import parameter_vector
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, StructureError
 from ..executors import Executor, Serial, executor_named
 from ..hypergradient import Loss
 from ..implicit import ImplicitFunction, SolvedState
@@ -134,7 +134,17 @@ def minimize(
             where="minimize", fix="leave `executor` out, or use 'L-BFGS-B'.",
         )  # fmt: skip
     several = not isinstance(implicit, ImplicitFunction)
-    implicits: list[ImplicitFunction] = list(implicit) if several else [implicit]  # type: ignore[arg-type,list-item]
+    members = list(implicit) if isinstance(implicit, Iterable) else [implicit]
+    for one in members:
+        if not isinstance(one, ImplicitFunction):
+            raise StructureError(
+                f"`implicit` is or holds a {type(one).__name__}.",
+                where="minimize",
+                fix="give si.ImplicitFunction(problem), or a sequence of them; where x governs an "
+                "evolution, give value and gradient of `Trajectory.gradient` to "
+                "scipy.optimize.minimize(…, jac=True).",
+            )
+    implicits: list[ImplicitFunction] = members
     losses: list[Loss] = list(loss) if several else [loss]  # type: ignore[arg-type,list-item]
     guesses = list(y0) if several and y0 is not None else [y0] * len(implicits)
     if not len(losses) == len(implicits) == len(guesses) or not implicits:
