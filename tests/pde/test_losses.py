@@ -268,3 +268,9 @@ def test_numbers_that_a_basis_or_a_problem_has_not_are_refused():
         pde.Evolution.autonomous(pde.mass(V), problem)
     with pytest.raises(NonFinite, match="load holds NaN"):
         pde.Equation(form, state=V, control=V, load=np.full(V.N, np.nan))
+
+
+def test_an_error_of_a_form_is_told_where_it_is():
+    V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    with pytest.raises(StructureError, match=r"test_losses\.py, line \d+\): NameError"):
+        pde.Equation(lambda u, v, m: nosuch * v, state=V, control=V)  # noqa: F821
