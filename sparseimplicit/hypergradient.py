@@ -147,9 +147,21 @@ def checked_loss(loss: Loss, x: Array, y: Array) -> tuple[float, Array | None, A
     value, l_x, l_y = returned
     if np.size(value) != 1:
         raise ShapeError(f"the loss has shape {np.shape(value)}; it must be one number.")
+    if np.iscomplexobj(value):
+        raise ShapeError(
+            f"the loss is {value}; it must be a real number.",
+            where="hypergradient",
+            fix="return its real part, if that is meant.",
+        )
     number = float(np.asarray(value, dtype=np.float64).reshape(()))
     if not np.isfinite(number):
         raise NonFinite(f"the loss is {number}.", where="hypergradient")
+    if l_y is None:
+        raise ShapeError(
+            "L_y is None.",
+            where="hypergradient, the loss",
+            fix="return (value, L_x, L_y) in this order; L_y may be zero, L_x alone None.",
+        )
     try:
         gradient_y = finite_vector(l_y, y.size, "L_y")
         gradient_x = None if l_x is None else finite_vector(l_x, x.size, "L_x")

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..errors import SparseImplicitError
 from ..hypergradient import Hypergradient
 from ..report import Report
+from ..state_report import StateReport
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work(Report):
-    """Solves of lower-level problems, added up; residuals are the worst, and true."""
+    """Solves of lower-level problems, added up; residuals are the worst, and true.
+
+    States that were not found count as solves, without their residuals.
+    """
 
     state_solves: int = 0
     adjoint_solves: int = 0
@@ -38,6 +43,21 @@ class Work(Report):
             + (preparation.factorizations if preparation else 0),
             state_residual=state.residual_relative,
             adjoint_residual=adjoint.residual,
+            seconds=seconds,
+        )
+
+    @classmethod
+    def failed(cls, error: SparseImplicitError, seconds: float) -> Work:
+        """Return the work of a state that was not found, as far as its error tells of it."""
+        state = getattr(error, "report", None)
+        if not isinstance(state, StateReport):
+            return cls(seconds=seconds)
+        return cls(
+            state_solves=1,
+            newton_iterations=state.iterations,
+            linear_iterations=state.linear_iterations,
+            analyses=state.analyses,
+            factorizations=state.factorizations,
             seconds=seconds,
         )
 

@@ -119,9 +119,8 @@ class Relay:
                     raise (error if place is None else error.at(place)) from error.__cause__
                 # Its text alone: the frames of its traceback would hold factors.
                 told = [place, type(error).__name__, str(error).splitlines()[0]]
-                parts[i] = Failed(
-                    ": ".join(filter(None, told)), Work(seconds=time.perf_counter() - started)
-                )
+                work = Work.failed(error, time.perf_counter() - started)
+                parts[i] = Failed(": ".join(filter(None, told)), work)
                 return parts
             left = self.pass_on(solved)
             work = Work.of(h, time.perf_counter() - started)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from ..conditions import parameter_vector
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, StructureError
 from ..executors import Executor, Serial, executor_named
 from ..hypergradient import Loss
 from ..implicit import ImplicitFunction, SolvedState
 from .bounds import Limits, clipped, limits_of
-from .descent import Stopped
+from .descent import Descent, Stopped
 from .history import Evaluation
 from .inner import InnerProduct, MatrixProduct, inner_product
 from .lower import Lower
@@ -88,7 +88,8 @@ def minimize(
         Processes; a process a core if left out.
     checkpoint : path, optional
         A folder. Every evaluation is written to it; if it holds evaluations of this run already,
-        they are taken from it and the run goes on from there, with the same result to the bit.
+        they are taken from it and the run goes on from there, with the same result to the bit; the
+        last one is made anew first, to see that loss and problem are the same.
     callback : callable, optional
         Called with the `Evaluation` after each: `IterationDisplay` prints it. Raising
         ``StopIteration`` ends the run there.
@@ -133,7 +134,17 @@ def minimize(
             where="minimize", fix="leave `executor` out, or use 'L-BFGS-B'.",
         )  # fmt: skip
     several = not isinstance(implicit, ImplicitFunction)
-    implicits: list[ImplicitFunction] = list(implicit) if several else [implicit]  # type: ignore[arg-type,list-item]
+    members = list(implicit) if isinstance(implicit, Iterable) else [implicit]
+    for one in members:
+        if not isinstance(one, ImplicitFunction):
+            raise StructureError(
+                f"`implicit` is or holds a {type(one).__name__}.",
+                where="minimize",
+                fix="give si.ImplicitFunction(problem), or a sequence of them; where x governs an "
+                "evolution, give value and gradient of `Trajectory.gradient` to "
+                "scipy.optimize.minimize(…, jac=True).",
+            )
+    implicits: list[ImplicitFunction] = members
     losses: list[Loss] = list(loss) if several else [loss]  # type: ignore[arg-type,list-item]
     guesses = list(y0) if several and y0 is not None else [y0] * len(implicits)
     if not len(losses) == len(implicits) == len(guesses) or not implicits:
@@ -171,8 +182,20 @@ def minimize(
             solved = run.solve(run.best.x)
         return MinimizeResult(
             run.best.x, run.best.value, tuple(solved) if several else solved[0], tuple(run.history),
-            tuple(run.work), descent.converged, descent.message, metric.size(run.best, 1.0),
+            tuple(run.work), descent.converged, _told(descent, run.history),
+            metric.size(run.best, 1.0),
         )  # fmt: skip
+
+
+def _told(descent: Descent, history: Sequence[Evaluation]) -> str:
+    """Return why a run has ended; where points have failed before, how many, and why the last."""
+    failures = [e.failure for e in history if e.failure is not None]
+    if descent.converged or not failures:
+        return descent.message
+    return (
+        f"{len(failures)} of {len(history) - 1} trial points could not be solved for, at the last: "
+        f"{failures[-1].rstrip('.')}; then {descent.message}"
+    )
 
 
 def _check_method(method: str, memory: int | None, radius: float | None, gauss_newton: int) -> None:
@@ -215,11 +238,12 @@ def _inner(
     before = {}
     if run.checkpoint is not None and run.replay:
         before = run.checkpoint.noted(settings)
+        run.coarsest = max(run.rtol, before.get("gradient_rtol", 0.0))
     inner = inner_product(given, n, before.get("inner_solver", "auto"))
     if limits is not None and method == "L-BFGS-B":
         inner = inner.lumped()
     if run.checkpoint is not None and not run.replay:
         if isinstance(inner, MatrixProduct):
             settings["inner_solver"] = inner.system.solver.label
-        run.checkpoint.note(settings)
+        run.checkpoint.note(settings | {"gradient_rtol": run.rtol})
     return inner

@@ -23,6 +23,9 @@ FINER: Final = 0.5  # of the goal: CG is never asked for more
 CG_ITERATIONS: Final = 200
 FALLS: Final = 0.9  # of the least gradient so far: what a step below the noise has to come to
 IDLE: Final = 4  # steps that do not, one after the other, and the run ends
+MINOR: Final = 1e-2  # of the decrease so far: a step of less is short enough to be foretold well
+APART: Final = 0.5  # how far decreases by losses and by gradients may differ there, of the larger
+MARGIN: Final = 10.0  # times the noise, beyond that
 SMALLEST: Final = 1e-14  # radius, of the length of x or of the first step
 
 
@@ -70,7 +73,7 @@ def newton_cg(
     point = problem.first(x)
     scale = abs(point.value) or 1.0
     measure = Measure(scale, metric.size(point, scale))
-    size, goal = measure.first, stop_rtol * measure.first
+    size, goal, start = measure.first, stop_rtol * measure.first, point.value
     if size == 0.0:
         return Descent("the gradient is zero at the start", True, 0, measure), point
     region = np.inf if radius is None else radius
@@ -84,16 +87,21 @@ def newton_cg(
             proposal = _proposed(product, point, metric, region, reach, rtol)
         judged = problem.trial(proposal, _judge(point, proposal, noise))
         if judged.accepted:
-            point, taken = judged.point, taken + 1
+            before, point, taken = point, judged.point, taken + 1
             size = metric.size(point, scale)
             idle = idle + 1 if judged.drowned and size > FALLS * least else 0
             least = min(size, least)
             if size <= goal:
+                if (odd := _odd(before, point, start, noise)) is not None:
+                    return Descent(odd, False, iteration + 1, measure), point
                 told = "the projected gradient" if metric.limits is not None else "the gradient"
                 return Descent(f"{told} fell to stop_rtol of its first", True, iteration + 1,
                                measure), point  # fmt: skip
             if idle == IDLE:
-                told = "neither loss nor gradient falls: they are no better than gradient_rtol"
+                told = (
+                    "neither loss nor gradient falls: either they are no better than gradient_rtol,"
+                    " or the gradient is not its own; si.verify.taylor tells"
+                )
                 return Descent(told, False, iteration + 1, measure), point
         if judged.ratio < POOR or not np.isfinite(judged.ratio):
             region = 0.25 * min(proposal.step.length, region)
@@ -101,7 +109,8 @@ def newton_cg(
             region = 2.0 * region
         if region <= SMALLEST * reach:
             told = "the trust region shrank to nothing: " + (
-                "the gradient is no better than that" if np.isfinite(judged.point.value)
+                "the gradient is no better than that, or not its own; si.verify.taylor tells"
+                if np.isfinite(judged.point.value)
                 else "there is no loss around the point"
             )  # fmt: skip
             return Descent(told, False, iteration + 1, measure), point
@@ -139,10 +148,27 @@ def _judge(old: Point, proposal: Proposal, noise: float) -> Callable[[Point], Ju
     def judge(new: Point) -> Judged:
         actual = old.value - new.value
         drowned = abs(actual) <= noise * abs(old.value)
-        if drowned:  # the trapezoidal rule, exact for quadratics
-            actual = -0.5 * float((old.gradient + new.gradient) @ (new.x - old.x))
+        if drowned:
+            actual = _by_gradients(old, new)
         predicted = proposal.step.predicted
         ratio = actual / predicted if predicted > 0 else -np.inf
         return Judged(new, ratio, ratio > ACCEPTED, drowned)
 
     return judge
+
+
+def _by_gradients(old: Point, new: Point) -> float:
+    """Return the decrease by the trapezoidal rule, exact for quadratics."""
+    return -0.5 * float((old.gradient + new.gradient) @ (new.x - old.x))
+
+
+def _odd(old: Point, new: Point, start: float, noise: float) -> str | None:
+    """Return what is wrong with a short last step on which loss and gradients disagree."""
+    fell, foretold = old.value - new.value, _by_gradients(old, new)
+    most = MARGIN * noise * abs(old.value) + APART * max(abs(fell), abs(foretold))
+    if abs(foretold) > MINOR * (start - new.value) or abs(fell - foretold) <= most:
+        return None
+    return (
+        f"the gradient is small, but on the last step, a short one, the loss fell by {fell:.1e}, "
+        f"{foretold:.1e} by its gradients: the gradient is not its own; si.verify.taylor tells"
+    )

@@ -14,6 +14,7 @@ from ..executors import Executor
 from ..hypergradient import Loss
 from ..implicit import SolvedState, Start
 from ..linear.operator import Array
+from .anew import difference
 from .checkpoint import Checkpoint, Record, StepRecord
 from .descent import Stopped
 from .history import Evaluation, TrustStep, Work
@@ -64,6 +65,7 @@ class Run:
         self.lower, self.rtol, self.callback = lower, rtol, callback
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
         self.replay = [] if self.checkpoint is None else self.checkpoint.load()
+        self.coarsest = rtol  # of what the checkpoint has
         self.starts: tuple[Start | None, ...] = (None,) * len(lower)
         self.history: list[Evaluation] = []
         self.work = [Work()] * len(lower)
@@ -197,8 +199,24 @@ class Run:
     def _replayed(self, record: Record, x: Array) -> Taken:
         if not np.array_equal(record.x, x):
             raise self.another("was at another x")
+        if not self.history:
+            self._check_replay()
         point = self._point(x, record.value, record.gradient)
         return Taken(point, record.starts, failure=record.failure)
+
+    def _check_replay(self) -> None:
+        """Make the last stored evaluation anew; ConfigError if it is of another loss or problem."""
+        assert self.checkpoint is not None  # noqa: S101 - the records come from it
+        known = [i for i, record in enumerate(self.replay) if record.failure is None]
+        starts, last = self.replay[-1].starts, self.replay[known[-1]]
+        told = difference(self.lower, last, starts, self.coarsest, self.replay[0].gradient)
+        if told is not None:
+            raise ConfigError(
+                f"{self.checkpoint.folder} is the checkpoint of another loss or problem: its "
+                f"evaluation {known[-1]} {told}.",
+                where="minimize",
+                fix="give the loss and the problem of that run, or another folder.",
+            )
 
     def _stuck(self, failure: str) -> NotConverged:
         best = next(e for e in self.history if e.value == self.best.value)

@@ -56,8 +56,8 @@ def wolfe(
     Returns
     -------
     Point or None
-        None if no step was found that lowers the loss. After 25 evaluations the lowest is taken
-        that satisfies the first condition alone.
+        None if no step was found that lowers the loss. After 25 evaluations, or where the interval
+        has shrunk to nothing, the lowest is taken that satisfies the first condition alone.
 
     Source: Nocedal, Wright, Numerical Optimization, 2006, alg. 3.5, 3.6; Hager, Zhang 2005, eq. 4.
     """
@@ -83,6 +83,8 @@ def wolfe(
                 high = low
             low = trial
         step = _further(low) if high is None else _between(low, high)
+        if high is not None and step in (low.step, high.step):  # no number is left between them
+            break
     return low.point if low.value < start.value else None
 
 

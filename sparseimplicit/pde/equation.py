@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..derivatives import Residual, part
-from ..errors import StructureError
+from ..errors import NonFinite, StructureError
 from ..linear import Structure
 from ..problem import RootProblem
 from .integral import Integral, integral
@@ -99,6 +99,8 @@ class Equation(OnFree, RootProblem):
             for function, places, numbers in spaces.terms(spaces.integrals, tested=True)
         ]
         forces = None if load is None else vector_of(load, spaces.size, "load", self.where)
+        if forces is not None and not np.isfinite(forces).all():
+            raise NonFinite("load holds NaN or infinity.", where=self.where)
         whole = Residual(parts, n_y=spaces.size, n_x=spaces.packing.size)
         self._begin(spaces, whole, structure)
         object.__setattr__(self, "linear", linear)

@@ -62,6 +62,13 @@ class Evolution:
         flow.
         """
         conditions = conditions_of(problem)
+        unknowns, shape = getattr(problem, "n_y", None), np.shape(mass)
+        if unknowns is not None and shape not in ((unknowns, unknowns), ()):
+            raise ShapeError(
+                f"mass has shape {shape}; the problem has {unknowns} unknowns.",
+                where="pde.Evolution.autonomous",
+                fix="give pde.mass(basis, dofs=problem.free), of the free unknowns alone.",
+            )
         second = conditions.second_order_of
         return cls(
             mass=mass,

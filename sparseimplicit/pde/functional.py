@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..derivatives.programs.contract import Contraction
-from ..errors import ShapeError
+from ..errors import NonFinite, ShapeError
 from .energy import Energy, energy_of
 from .equation import Equation, integrals_of
 from .integral import Integral, integral
 from .losses import Array, Loss, Values
+from .shapes import check_basis, check_slopes
 from .spaces import vector_of
 
 
@@ -83,8 +84,23 @@ def total_variation(
     control : str, optional
         Its name; the only control by default.
     epsilon : float
-        The slope below which it is quadratic.
+        The slope below which it is quadratic, more than 0.
+
+    Raises
+    ------
+    StructureError
+        If gradients of the shape functions are 0, as those of P0 are.
+    NonFinite
+        If epsilon is not positive.
     """
+    check_basis(basis, "basis")
+    check_slopes(basis, "pde.total_variation")
+    if not (np.isfinite(epsilon) and epsilon > 0):
+        raise NonFinite(
+            f"epsilon is {epsilon}.",
+            where="pde.total_variation",
+            fix="give a slope > 0: without it there is no derivative where the gradient is 0.",
+        )
     names = list(problem.packing.shapes)
     name = control if control is not None else names[0] if len(names) == 1 else None
     if name is None:

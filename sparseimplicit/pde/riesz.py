@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..errors import NonFinite, StructureError
-from .shapes import check_basis, skfem
+from ..errors import NonFinite, ShapeError, StructureError
+from .shapes import check_basis, check_slopes, skfem
 
 
 def mass(basis: Any, *, lumped: bool = False, dofs: Any = None) -> sparse.csr_array:
@@ -62,11 +62,8 @@ def stiffness(basis: Any, *, dofs: Any = None) -> sparse.csr_array:
 
 def _form(basis: Any, of_values: float, of_slopes: float) -> sparse.csr_array:
     check_basis(basis, "basis")
-    if of_slopes and basis.basis[0][0].grad is None:
-        raise StructureError(
-            f"{type(basis.elem).__name__} has no gradient.", where="pde.h1, pde.stiffness",
-            fix="take pde.mass, the inner product of L².",
-        )  # fmt: skip
+    if of_slopes:
+        check_slopes(basis, "pde.h1, pde.stiffness")
     if of_values:
         _check_quadrature(basis, of_slopes != 0.0)
 
@@ -105,6 +102,16 @@ def _kept(matrix: sparse.csr_array, dofs: Any) -> sparse.csr_array:
     if dofs is None:
         return matrix
     places = np.asarray(dofs)
+    if (
+        places.dtype.kind in "iu"
+        and places.size
+        and not (-matrix.shape[0] <= places.min() and places.max() < matrix.shape[0])
+    ):
+        raise ShapeError(
+            f"dofs holds {places.min()} to {places.max()}; the basis has {matrix.shape[0]}.",
+            where="pde.mass, pde.h1, pde.stiffness",
+            fix="give numbers of this basis, such as problem.free or problem.control_dofs[name].",
+        )
     return sparse.csr_array(matrix[places][:, places])
 
 

@@ -43,6 +43,22 @@ def check_basis(basis: Any, what: str) -> None:
         )
 
 
+def check_slopes(basis: Any, where: str) -> None:
+    """Refuse a basis whose shape functions have no gradient, or none that is not 0."""
+    slopes = [shape.grad for (shape,) in basis.basis]
+    if slopes[0] is None:
+        raise StructureError(
+            f"{type(basis.elem).__name__} has no gradient.", where=where,
+            fix="take pde.mass, the inner product of L².",
+        )  # fmt: skip
+    if not any(np.any(np.asarray(slope)) for slope in slopes):
+        raise StructureError(
+            f"the shape functions of {type(basis.elem).__name__} are constant in each cell: their "
+            "gradients are 0.", where=where,
+            fix="take ElementTriP1 or the like; or form the jumps on interior facets yourself.",
+        )  # fmt: skip
+
+
 class Place:
     """Where an integral is taken: elements or facets, with the points and their weights."""
 

@@ -53,6 +53,16 @@ class TimeStepping:
     ShapeError, NonFinite
         From times that do not rise.
 
+    Notes
+    -----
+    To optimise over x, give value and gradient to an optimiser, such as scipy's::
+
+        def f(x):
+            g = stepping.solve(x).gradient(loss)
+            return g.value, g.gradient
+
+        scipy.optimize.minimize(f, x0, jac=True, method="L-BFGS-B")
+
     Examples
     --------
     >>> import numpy as np, sparseimplicit as si

@@ -118,6 +118,9 @@ def test_where_all_trials_fail_the_run_says_so():
     r = si.minimize(loss, implicit, 4.0, y0=1.0, method="newton-cg")
     assert not r.converged
     assert "no loss around the point" in r.message
+    tried = len(r.history) - 1
+    assert f"{tried} of {tried} trial points could not be solved for" in r.message
+    assert "NonFinite: the loss is nan" in r.message
     assert r.x[0] == 4.0
     assert r.value == pytest.approx(2.0)
 
@@ -145,3 +148,15 @@ def test_products_before_a_failure_are_counted():
     steps = r.history[1:]
     assert [e.work.hessian_products for e in steps] == [e.step.products for e in steps]
     assert sum(w.hessian_products for w in r.work) == sum(e.step.products for e in steps)
+
+
+def test_the_work_of_a_state_that_was_not_found_is_counted():
+    r = run("state")
+    failed = [e for e in r.history if e.failure is not None]
+    for evaluation in failed:
+        assert evaluation.work.state_solves == 1
+        assert evaluation.work.adjoint_solves == 0
+        assert evaluation.work.newton_iterations > 0
+        assert evaluation.work.factorizations > 0
+    assert r.work[0].state_solves == len(r.history)
+    assert r.work[0].adjoint_solves == len(r.history) - len(failed)

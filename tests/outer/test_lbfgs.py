@@ -100,3 +100,11 @@ def test_where_losses_no_longer_differ_the_slopes_decide():
     assert wolfe(rounded, start, np.ones(1), 1e-4) is None
     found = wolfe(rounded, start, np.ones(1), 1e-4, noise=1e-6)
     assert found.x[0] == pytest.approx(1e-4)
+
+
+def test_an_interval_that_shrinks_to_nothing_ends_the_search():
+    """φ falls to a jump at ½, from which no slope leads back: there is no number after ½."""
+    evaluate = on_a_line(lambda t: 1 - t if t <= 0.5 else 2.0, lambda t: -1.0)
+    found = wolfe(evaluate, evaluate(np.zeros(1)), np.ones(1), 0.5)
+    assert found is not None
+    assert found.x[0] == 0.5

@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 import sparseimplicit as si
-from sparseimplicit.errors import ConfigError, ShapeError
+from sparseimplicit.errors import ConfigError, ShapeError, StructureError
 from sparseimplicit.files import write_atomically
 from sparseimplicit.outer.checkpoint import Checkpoint
 
@@ -255,3 +255,20 @@ def test_a_loss_of_coarse_states_falls_as_its_gradient_says():
     assert r.converged
     assert len(r.history) <= len(fine.history) + 3
     assert r.value == pytest.approx(fine.value, rel=1e-5)
+
+
+def test_what_is_no_implicit_function_is_refused():
+    with pytest.raises(StructureError, match=r"holds a object[\s\S]*Trajectory\.gradient"):
+        si.minimize(lambda x, y: 0, object(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("returned", "says"), [((1 + 1j, None, 1.0), "real number"), ((1.0, 1.0, None), "L_y is None")]
+)
+def test_what_a_loss_should_not_return_is_told(returned, says):
+    identity = si.ImplicitFunction(si.RootProblem(
+        residual=lambda x, y: y - x, state_jacobian=lambda x, y: 1.0,
+        parameter_jacobian=lambda x, y: -1.0,
+    ))  # fmt: skip
+    with pytest.raises(ShapeError, match=says):
+        si.minimize(lambda x, y: returned, identity, 1.0, y0=0.0)

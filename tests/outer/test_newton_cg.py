@@ -227,3 +227,17 @@ def test_a_start_in_a_corner_that_is_no_minimum_is_left():
     _, descent, point = minimized(quadratic, np.zeros(N), M, (0.0, 1.0))
     assert descent.converged
     np.testing.assert_allclose(point.x, 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("factor", "says"), [(1.0, True), (2.0, False), (0.0, False)])
+def test_the_gradient_of_another_term_is_no_convergence(factor, says):
+    """log cosh of Ax − b and the ridge ½ |x|²/100, whose gradient comes times a factor."""
+    A, b = np.vander([0.1, 0.5, 0.9, 1.3], 3), np.array([1.0, -2.0, 0.5, 1.0])
+    function = Counted(
+        lambda x: np.log(np.cosh(A @ x - b)).sum() + 0.005 * x @ x,
+        lambda x: A.T @ np.tanh(A @ x - b) + factor * 0.01 * x,
+        lambda x: A.T @ np.diag(np.cosh(A @ x - b) ** -2.0) @ A + factor * 0.01 * np.eye(3),
+    )
+    _, descent, _ = minimized(function, np.full(3, 1.0), stop_rtol=1e-6, noise=1e-12)
+    assert descent.converged is says
+    assert ("si.verify.taylor" in descent.message) is not says

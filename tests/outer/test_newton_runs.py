@@ -169,3 +169,40 @@ def test_gauss_newton_leaves_out_the_curvature_of_the_conditions():
     )  # fmt: skip
     assert exact.history[1].step.predicted != first.history[1].step.predicted
     assert run(gauss_newton=5).converged
+
+
+def test_the_checkpoint_of_another_loss_is_refused(tmp_path):
+    """The weight of a term changed between runs leaves x0 as it was, and thus all x of the files.
+
+    The minimum of ½ (y − 1)² + ½ a x² with y = 2 x is x = 2 / (4 + a).
+    """
+    double = si.ImplicitFunction(si.RootProblem(
+        residual=lambda x, y: y - 2 * x, state_jacobian=lambda x, y: 1.0,
+        parameter_jacobian=lambda x, y: -2.0,
+        second_order=lambda x, y, adjoint, x_dot, y_dot: (0 * x, 0 * y),
+    ))  # fmt: skip
+
+    def weighted(a, folder, implicit=double, **options):
+        loss = si.TwiceDifferentiable(
+            lambda x, y: (0.5 * (y[0] - 1) ** 2 + 0.5 * a * x[0] ** 2, a * x, y - 1),
+            lambda x, y, x_dot, y_dot: (a * x_dot, y_dot),
+        )
+        return si.minimize(loss, implicit, 3.0, y0=0.0, checkpoint=folder, **options)
+
+    tripled = si.ImplicitFunction(si.RootProblem(
+        residual=lambda x, y: y - 3 * x, state_jacobian=lambda x, y: 1.0,
+        parameter_jacobian=lambda x, y: -3.0,
+    ))  # fmt: skip
+    for i, options in enumerate([{}, {"inner": [2.0]}, {"method": "newton-cg"}]):
+        folder = tmp_path / str(i)
+        first = weighted(1.0, folder, **options)
+        assert first.x[0] == pytest.approx(2 / 5, rel=1e-4)
+        with pytest.raises(ConfigError, match=f"(?s){i} .*another loss or problem.*the value"):
+            weighted(1.1, folder, **options)
+        with pytest.raises(ConfigError, match="another loss or problem"):
+            weighted(1.1, folder, stop_rtol=1e-1, **options)
+        if "method" not in options:
+            with pytest.raises(ConfigError, match="another loss or problem"):
+                weighted(1.0, folder, tripled, **options)
+        assert weighted(1.0, folder, **options).x[0] == first.x[0]
+        assert weighted(1.0, folder, gradient_rtol=1e-12, **options).x[0] == pytest.approx(2 / 5)

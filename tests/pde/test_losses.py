@@ -239,3 +239,38 @@ def test_numbers_that_are_nan_are_found_where_they_are_given():
         pde.Quadratic(equation, pde.mass(V), "m", centre=np.nan)
     with pytest.raises(ShapeError, match=r"centre= has shape \(3,\)"):
         pde.Quadratic(equation, pde.mass(V), "m", centre=np.ones(3))
+
+
+def test_gradients_that_are_zero_are_refused():
+    V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    Q = V.with_element(skfem.ElementTriP0())
+    equation = pde.Equation(
+        lambda u, v, m: pde.dot(u.grad, v.grad) - m * v, state=V, control=Q, fixed=V.get_dofs()
+    )
+    for refused in (
+        lambda: pde.total_variation(equation, Q), lambda: pde.stiffness(Q), lambda: pde.h1(Q, 0.1)
+    ):  # fmt: skip
+        with pytest.raises(StructureError, match="constant in each cell"):
+            refused()
+    assert abs(pde.h1(Q, 0.0) - pde.mass(Q)).max() == 0
+    for epsilon in (0.0, -1.0, np.nan):
+        with pytest.raises(NonFinite, match="epsilon is"):
+            pde.total_variation(equation, V, epsilon=epsilon)
+
+
+def test_numbers_that_a_basis_or_a_problem_has_not_are_refused():
+    V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    with pytest.raises(ShapeError, match=f"dofs holds {V.N} to {V.N}"):
+        pde.mass(V, dofs=[V.N])
+    form = lambda u, v, m: pde.dot(u.grad, v.grad) - m * v
+    problem = pde.Equation(form, state=V, control=V, fixed=V.get_dofs())
+    with pytest.raises(ShapeError, match=r"dofs=problem\.free"):
+        pde.Evolution.autonomous(pde.mass(V), problem)
+    with pytest.raises(NonFinite, match="load holds NaN"):
+        pde.Equation(form, state=V, control=V, load=np.full(V.N, np.nan))
+
+
+def test_an_error_of_a_form_is_told_where_it_is():
+    V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
+    with pytest.raises(StructureError, match=r"test_losses\.py, line \d+\): NameError"):
+        pde.Equation(lambda u, v, m: nosuch * v, state=V, control=V)  # noqa: F821

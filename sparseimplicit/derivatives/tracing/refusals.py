@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from ...errors import ShapeError, SparseImplicitError, StructureError
 from .tape import Graph
@@ -18,6 +22,9 @@ BY_DATA: Final = (
     "the function is run once for all elements, whose data differ: use si.where(condition, a, b), "
     "or state a term for each kind of element; what is the same for all is no c=, but a number "
     "that the function knows."
+)
+LIBRARIES: Final = tuple(
+    f"{p}{os.sep}" for p in (Path(__file__).parents[2], Path(np.__file__).parent)
 )
 NOUNS: Final = {"y": "unknowns", "r": "responses", "x": "parameters", "c": "data",
                 "p": "numbers of a point"}  # fmt: skip
@@ -95,7 +102,7 @@ def refusal(error: Exception) -> SparseImplicitError:
             fix="choose by si.where; or put what depends on the element into c=.",
         )
     frames = traceback.extract_tb(error.__traceback__)
-    own = frames[1:2] or frames
+    own = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)][-1:]
     place = f" ({own[0].filename}, line {own[0].lineno})" if own else ""
     return StructureError(
         f"the function of the term failed{place}: {type(error).__name__}: {said}.",
