@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .codes import end
 from .jobs.conduct import conduct
 from .jobs.reading import checked_job
 from .jobs.schema import LearnJob
@@ -55,4 +56,4 @@ def learn(
     if dry:
         typer.echo(dry_run(work.plan, work.workers.count))
         return
-    conduct(source, work, out, job.run, "again" if resume else "anew")
+    end(conduct(source, work, out, job.run, "again" if resume else "anew"))

@@ -52,9 +52,10 @@ def page(outcome: Outcome) -> str:
 
 def _head(outcome: Outcome) -> str:
     told = outcome.status
+    colour = outcome.state if outcome.converged else "interrupted"
     kind = "" if told is None else f"{told.kind}, attempt {told.attempts}, step {told.done}; "
     return (f"<h1>{html.escape(outcome.folder.resolve().name)}</h1>\n<p>{html.escape(kind)}"
-            f'<strong class="{outcome.state}">{outcome.state}</strong> '
+            f'<strong class="{colour}">{outcome.title}</strong> '
             f"{html.escape(outcome.why)}</p>")  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _one(folder: Path) -> Outcome:
 
 
 def _line(outcome: Outcome) -> str:
-    told, parts = outcome.status, [f"{outcome.folder}:", outcome.state]
+    told, parts = outcome.status, [f"{outcome.folder}:", outcome.title]
     if told is not None:
         if told.done or told.of:
             parts.append(f"step {told.done}" + (f" of ≤ {told.of}" if told.of else ""))

@@ -95,6 +95,10 @@ class TrainingWork:
         run.progress(len(trained.history) - 1, len(trained.history) - 1)
         return self._results(out, trained, time.perf_counter() - started)
 
+    def short(self, metrics: dict[str, Any]) -> str:
+        """Return nothing yet."""
+        return ""
+
     def size(self) -> int:
         """Return the pixels of the largest image."""
         return max(example.truth.size for example in self.plan.all)
