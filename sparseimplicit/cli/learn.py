@@ -47,7 +47,8 @@ def learn(
     the step.
 
     Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite, 85
-    interrupted: give the command again.
+    interrupted: give the command again. A stage by L-BFGS-B that ends before it meets stop_rtol, at
+    max_iterations, has not converged: the results are written, and the code is 10.
     """
     source = read_source(config)
     job = checked_job(source, ("learn",))

@@ -33,6 +33,7 @@ def metrics_of(plan: Training, trained: Trained, seconds: float) -> dict[str, An
         "objective": best.value,
         "best_step": trained.best_step,
         "converged": trained.converged,
+        "unmet": list(trained.unmet),
         "messages": list(trained.messages),
         "notes": list(trained.notes),
         "steps": len(trained.history) - 1,

@@ -170,6 +170,28 @@ def test_the_end_of_the_slurm_job_counts(job, monkeypatch, impatient):
     assert status(job / "run")["slurm"]["SLURM_JOB_ID"] == "7"
 
 
+def test_a_training_that_stops_at_max_iterations_is_done_and_ends_with_10(job, capsys):
+    assert run(job, "--set", "training.max_iterations=1") == 10
+    assert "done, not converged: stage 0: max_iterations were made" in capsys.readouterr().err
+    assert (job / "run" / "model.npz").exists()
+    outcome = outcome_of(job / "run")
+    assert (outcome.state, outcome.title) == ("done", "done, not converged")
+    assert outcome.metrics["converged"] is False
+    assert main(["status", str(job / "run")]) == 0
+    assert "done, not converged" in capsys.readouterr().out
+    assert run(job, "--resume", "--set", "training.max_iterations=1") == 10
+    assert "done already" in capsys.readouterr().out
+
+
+def test_a_training_ended_by_the_images_held_out_ends_with_0(job):
+    text = (job / "job.toml").read_text().replace('["a.png"]', '["a.png", "a.png"]')
+    held = "[validation]\nimages = 1\nevery = 1\npatience = 1\n"
+    (job / "job.toml").write_text(text.replace("[training]", f"{held}[training]"))
+    assert run(job, "--set", "training.stop_rtol=1e-14", "--set",
+               "training.max_iterations=40") == 0  # fmt: skip
+    assert outcome_of(job / "run").metrics["unmet"] == []
+
+
 def begun(job, folder, step, *more):
     """Start a run as a process, and wait for a step."""
     command = [sys.executable, "-m", "sparseimplicit", "run", str(job / "job.toml")]

@@ -96,8 +96,8 @@ class TrainingWork:
         return self._results(out, trained, time.perf_counter() - started)
 
     def short(self, metrics: dict[str, Any]) -> str:
-        """Return nothing yet."""
-        return ""
+        """Return which stages ended before they met their tolerance, and why."""
+        return "; ".join(metrics["unmet"])
 
     def size(self) -> int:
         """Return the pixels of the largest image."""
