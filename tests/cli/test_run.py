@@ -163,6 +163,32 @@ def test_time_that_is_up_ends_the_run_after_a_step_and_it_goes_on_to_the_same_bi
     )
 
 
+def test_time_shorter_than_a_step_still_does_a_step_an_attempt(job):
+    assert run(job, "--out", str(job / "whole")) == 0
+    attempts = 0
+    while (code := run(job, "--resume", "--set", 'run.time="1ms"')) == 85:
+        assert status(job / "run")["done"] == attempts
+        attempts += 1
+    assert code == 0
+    assert attempts == outcome_of(job / "whole").metrics["steps"] + 1
+    np.testing.assert_array_equal(
+        np.load(job / "run" / "theta.npy"), np.load(job / "whole" / "theta.npy")
+    )
+
+
+def test_a_slurm_job_too_short_for_a_step_fails_and_is_not_requeued(job):
+    command = [sys.executable, "-m", "sparseimplicit", "run", str(job / "job.toml")]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120,
+        env=os.environ | {"SLURM_JOB_END_TIME": str(int(time.time())), "SLURM_JOB_ID": "7"},
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert "too short: not one step was done" in ended.stderr
+    assert "sbatch --time" in ended.stderr
+    assert outcome_of(job / "run").state == "failed"
+    assert run(job, "--resume") == 0
+
+
 def test_the_end_of_the_slurm_job_counts(job, monkeypatch, impatient):
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 600))
     monkeypatch.setenv("SLURM_JOB_ID", "7")

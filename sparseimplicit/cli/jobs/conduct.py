@@ -118,11 +118,18 @@ def _check(run: RunDirectory, identity: str, mode: Mode) -> None:
 
 
 def _carry_out(work: Work, run: RunDirectory, limits: Run) -> None:
-    ends = [end for end in (job_end(), _own_end(limits)) if end is not None]
+
+    def hopeless(error: ConfigError) -> None:
+        told = error.at(str(run.folder))
+        run.fail(told)
+        typer.echo(f"{type(told).__name__}: {told}", err=True)
+
     watch = Interruption(
-        end=min(ends, default=None),
+        end=job_end(),
+        wished=_own_end(limits),
         grace=10.0 if limits.grace is None else limits.grace,
         abandoning=run.interrupt,
+        hopeless=hopeless,
     )
     try:
         with watch:
