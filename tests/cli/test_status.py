@@ -21,7 +21,8 @@ def runs(tmp_path):
     for name in ("good", "bad", "gone"):
         run = RunDirectory(tmp_path / name)
         run.begin(kind="learn", identity=name, config="[model]\n# a < b\n", given={"a.b": "<i>"})
-        for k in range(4):
+        run.log("step", step=0, value=9.0, gradient_norm=None, **STEP | {"method": "start"})
+        for k in range(1, 4):
             run.log("step", step=k, value=8.0 / (k + 1), gradient_norm=float(k), psnr=20.0 + k,
                     work={"newton_iterations": 3}, notes=["a step & a note"] if k == 2 else [],
                     **STEP)  # fmt: skip
@@ -95,6 +96,7 @@ def test_the_page_holds_everything_and_needs_nothing(runs, name):
     assert "# a &lt; b" in text
     assert "a step &amp; a note" in text
     assert "newton iterations" in text
+    assert "<th>step 1</th><th>step 3</th>" in text  # at the start there is no gradient
     assert "&lt;i&gt;" in text
     if name == "good":
         assert len(tags.images) == 2  # the course, and figure.png

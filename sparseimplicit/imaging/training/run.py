@@ -105,7 +105,7 @@ class Run:
             step=0, stage=0, in_stage=0, method="start", images=len(own),
             theta_mean=float(theta.mean()),
             value=sum(a.value for a in own) / self.plan.pixels(self.learned_from) + extra,
-            gradient_norm=0.0, gradient_error=None, rtol=rtol,
+            gradient_norm=None, gradient_error=None, rtol=rtol,
             psnr=float(np.mean([a.psnr for a in own])), validation=validation, best=True,
             work=Work.total([a.work for a in told.answers]),
             seconds=_seconds(told, time.perf_counter() - started), notes=_notes(told),

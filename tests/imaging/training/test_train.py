@@ -173,6 +173,7 @@ def test_history_tells_time_and_error(whole):
         assert step.seconds["forward"] > 0
     errors = [step.gradient_error for step in whole.history if step.method == "adam"]
     assert [e is not None for e in errors] == [True, False, True, False]
+    assert [s.gradient_norm is None for s in whole.history] == [s.step == 0 for s in whole.history]
     assert whole.work.adjoint_solves == sum(s.images for s in whole.history[1:])
 
 
