@@ -42,8 +42,9 @@ def metrics_of(plan: Training, trained: Trained, seconds: float) -> dict[str, An
             (s.gradient_error for s in reversed(trained.history) if s.gradient_error is not None),
             None,
         ),
-        "work": trained.work.to_dict(),
-        "seconds": seconds,
+        "work": trained.work_in_all.to_dict(),
+        "work_of_attempt": trained.work.to_dict(),
+        "seconds_of_attempt": seconds,
         "seconds_of_steps": sum(step.seconds.get("wall", 0.0) for step in trained.history),
         "images": [_row(score) for score in trained.scores],
         "validation": [_row(score) for score in trained.validation],
@@ -106,13 +107,16 @@ def show(metrics: dict[str, Any], trained: Trained) -> None:
     what = f"{trained.theta.size} parameters, mean weight {metrics['weight']:.4f}"
     if trained.theta.size == 1:
         what = f"θ = {trained.theta[0]:.6f}, weight {np.exp(trained.theta[0]):.4f}"
-    work, solvers = trained.work, {row["linear_solver"] for row in metrics["images"]}
+    work, solvers = trained.work_in_all, {row["linear_solver"] for row in metrics["images"]}
+    since = ""
+    if trained.resumed:
+        since = f", {metrics['seconds_of_attempt']:.1f} s since it was taken up again"
     typer.echo(
         f"{what}, of step {trained.best_step}: {trained.messages[-1]}\n"
         f"{work.newton_iterations} Newton steps, {work.linear_iterations} products, "
         f"{work.factorizations} factorizations by {', '.join(sorted(solvers))}; "
         f"true residuals ≤ {work.state_residual:.1e} (states), {work.adjoint_residual:.1e} "
-        f"(adjoints); {metrics['seconds']:.1f} s in all"
+        f"(adjoints); {metrics['seconds_of_steps']:.1f} s in all steps{since}"
     )
 
 

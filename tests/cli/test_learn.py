@@ -161,7 +161,8 @@ def test_a_finished_run_given_again_solves_nothing_and_says_so(job, capsys):
     assert run(job) == 0
     again = json.loads((job / "out" / "metrics.json").read_text())
     assert again["theta"] == first["theta"]
-    assert again["work"]["adjoint_solves"] == 0
+    assert again["work_of_attempt"]["adjoint_solves"] == 0
+    assert again["work"]["adjoint_solves"] == first["work"]["adjoint_solves"] > 0
     assert again["from_checkpoint"] == again["steps"] > 3
     assert 0.0 < again["images"][0]["state_residual"] <= 1e-6
     assert "from the checkpoint" in capsys.readouterr().out

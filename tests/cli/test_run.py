@@ -174,6 +174,11 @@ def test_time_shorter_than_a_step_still_does_a_step_an_attempt(job):
     np.testing.assert_array_equal(
         np.load(job / "run" / "theta.npy"), np.load(job / "whole" / "theta.npy")
     )
+    told, whole = (outcome_of(job / name).metrics for name in ("run", "whole"))
+    counts = [name for name, value in whole["work"].items() if isinstance(value, int)]
+    assert "newton_iterations" in counts
+    assert {n: told["work"][n] for n in counts} == {n: whole["work"][n] for n in counts}
+    assert told["work_of_attempt"]["adjoint_solves"] == 0
 
 
 def test_a_slurm_job_too_short_for_a_step_fails_and_is_not_requeued(job):

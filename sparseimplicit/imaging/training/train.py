@@ -79,7 +79,18 @@ class Trained:
     @property
     def work(self) -> Work:
         """All work of this process, the last states included."""
-        own = [step.work for step in self.history[self.resumed :]]
+        return self._work(self.resumed)
+
+    @property
+    def work_in_all(self) -> Work:
+        """The work of all processes that have had a part in this, from the first step on.
+
+        That of a step counts once, however often it was begun; of the last states, this process's.
+        """
+        return self._work(0)
+
+    def _work(self, first: int) -> Work:
+        own = [step.work for step in self.history[first:]]
         return Work.total([*own, *(score.work for score in self.scores + self.validation)])
 
 
