@@ -68,7 +68,7 @@ class Progress:
     def finish(self, trained: Trained) -> None:
         """Print why each stage ended, and where the time went."""
         if trained.resumed == len(trained.history):
-            self.say(f"  all {trained.resumed} steps are from the checkpoint")
+            self.say(f"  all steps, up to {trained.history[-1].step}, are from the checkpoint")
         for note in trained.notes:
             self.say(f"  {note}")
         for number, message in enumerate(trained.messages):

@@ -22,7 +22,8 @@ ROWS = 12  # of the table; the means are of all
 
 def metrics_of(plan: Training, trained: Trained, seconds: float) -> dict[str, Any]:
     """Return the figures of a training, as JSON knows them."""
-    theta, best = trained.theta, trained.history[trained.best_step]
+    theta = trained.theta
+    best = next((s for s in trained.history if s.step == trained.best_step), None)
     first = next(iter(plan.packing.shapes))
     record = {
         "version": __version__,
@@ -30,14 +31,14 @@ def metrics_of(plan: Training, trained: Trained, seconds: float) -> dict[str, An
         "settings": plan.model.settings(),
         "theta": float(theta[0]) if theta.size == 1 else "theta.npy",
         "weight": float(np.exp(theta[plan.packing.slice(first)]).mean()),
-        "objective": best.value,
+        "objective": None if best is None else best.value,
         "best_step": trained.best_step,
         "converged": trained.converged,
         "unmet": list(trained.unmet),
         "messages": list(trained.messages),
         "notes": list(trained.notes),
-        "steps": len(trained.history) - 1,
-        "from_checkpoint": max(trained.resumed - 1, 0),
+        "steps": trained.history[-1].step,
+        "from_checkpoint": trained.history[trained.resumed - 1].step if trained.resumed else 0,
         "gradient_error": next(
             (s.gradient_error for s in reversed(trained.history) if s.gradient_error is not None),
             None,

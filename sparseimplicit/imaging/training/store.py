@@ -105,19 +105,21 @@ class Store:
         last = max(self._points, default=-1)
         path = self.folder / "history.jsonl"
         lines = path.read_bytes().splitlines() if path.exists() else []
-        steps: list[Step] = []
+        found: dict[int, Step] = {}
         for line in lines:
             try:
                 step = Step.of(json.loads(line))
             except (ValueError, TypeError, KeyError):
-                break  # cut off when the process was killed
-            if step.step > last or step.step != len(steps):
-                break
-            steps.append(step)
+                continue  # cut off when the process was killed
+            if step.step <= last:
+                found[step.step] = step
+        found |= {number: point.step for number, point in self._points.items()}
+        steps = [found[number] for number in sorted(found)]
         text = b"".join(_line(step) for step in steps)
         write_atomically(path, lambda file: file.write(text))
-        if len(steps) <= last:
-            self.notes.append(f"the history lacks steps {len(steps)} to {last}")
+        lost = [number for number in range(last + 1) if number not in found]
+        if lost:
+            self.notes.append(f"the history lacks step{_numbered(lost)}")
         return steps
 
     def write(self, point: Point) -> None:
@@ -241,6 +243,12 @@ def clear(folder: Path) -> None:
     for path in [*folder.glob("step-*.npz"), *folder.glob("states/*.npz"), folder / "run",
                  folder / "history.jsonl"]:  # fmt: skip
         path.unlink(missing_ok=True)
+
+
+def _numbered(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f" {numbers[0]}"
+    return f"s {', '.join(map(str, numbers[:8]))}{' …' if len(numbers) > 8 else ''}"
 
 
 def _line(step: Step) -> bytes:

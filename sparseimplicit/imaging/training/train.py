@@ -54,7 +54,8 @@ class Trained:
     scores, validation : tuples of Score
         Of the images learned from, and of those held out, at θ.
     history : tuple of Step
-        Also of steps that were taken from a checkpoint: the first ``resumed`` ones.
+        Also of steps that were taken from a checkpoint: the first ``resumed`` ones. Those whose
+        record was lost are missing: their numbers tell.
     converged : bool
         Every stage by L-BFGS-B met its tolerance.
     messages : tuple of str

@@ -283,6 +283,30 @@ def test_a_checkpoint_damaged_beyond_use_starts_over(plan, whole, tmp_path):
     same(resumed, whole)
 
 
+@pytest.mark.parametrize("cut", ["last", "middle", "all"])
+@pytest.mark.parametrize("at", [3, 7])
+def test_a_history_that_was_cut_changes_no_number(plan, whole, tmp_path, at, cut):
+    with pytest.raises(Killed):
+        train(plan, checkpoint=tmp_path, callback=killer(at))
+    path = tmp_path / "history.jsonl"
+    text = path.read_bytes()
+    third = text.index(b"\n", text.index(b"\n") + 1)
+    path.write_bytes({"last": text[:-20], "middle": text[: third - 9] + text[third:],
+                      "all": b""}[cut])  # fmt: skip
+    resumed = train(plan, checkpoint=tmp_path)
+    np.testing.assert_array_equal(resumed.theta, whole.theta)
+    assert resumed.best_step == whole.best_step
+    told = {step.step: step for step in resumed.history}
+    for step in whole.history[at:]:
+        assert told[step.step].value == step.value
+        assert told[step.step].in_stage == step.in_stage
+    assert resumed.history[-1].step == whole.history[-1].step
+    lost = {step.step for step in whole.history} - set(told)
+    assert all(any(str(number) in note for note in resumed.notes) for number in lost)
+    if cut == "last":  # the last step is in the checkpoint, too
+        assert not lost
+
+
 def test_files_of_old_steps_are_removed(plan, tmp_path):
     sizes = []
 
