@@ -91,11 +91,14 @@ class Store:
         """
         found: list[Point] = []
         for number in sorted(self._numbers(), reverse=True):
-            found = self._chain(number)
+            found, why = self._chain(number)
             if found:
                 break
-            self.notes.append(f"step {number} of the checkpoint is damaged; the one before it is "
+            self.notes.append(f"step {number} of the checkpoint {why}; the best one before it is "
                               "taken")  # fmt: skip
+        if self.notes and not found and self._numbers():
+            self.notes.append("no step of the checkpoint is whole with all it needs: all is begun "
+                              "anew")  # fmt: skip
         self._points = {point.step.step: _lean(point) for point in found}
         self._clean()
         return found
@@ -163,20 +166,27 @@ class Store:
             if path.stem not in needed and int(path.stem.partition("-")[0]) <= number:
                 path.unlink(missing_ok=True)
 
-    def _chain(self, number: int) -> list[Point]:
-        """Return a point that is whole with all it needs, at the end; [] if it is not."""
+    def _chain(self, number: int) -> tuple[list[Point], str]:
+        """Return a point that is whole with all it needs, at the end; or [], and why it is not."""
         last = self._read(number)
         if last is None:
-            return []
-        if not all(whole(self.states / f"{place}.npz") for place in set(last.places.values())):
-            return []
+            return [], f"is damaged ({self._path(number).name})"
+        for place in sorted(set(last.places.values())):
+            path = self.states / f"{place}.npz"
+            if not path.exists() and number < max(self._numbers()) - 1:
+                return [], "is too old: only the last two keep their states"
+            if not whole(path):
+                told = "damaged" if path.exists() else "missing"
+                return [], f"is damaged: of its states, {path.name} is {told}"
         chain = [last]
         while last.replayed and chain[0].step.in_stage > 1:
+            path = self._path(chain[0].step.step - 1)
             before = self._read(chain[0].step.step - 1)
             if before is None:
-                return []
+                told = "damaged" if path.exists() else "missing"
+                return [], f"is whole, but {path.name}, which it needs, is {told}"
             chain.insert(0, before)
-        return chain
+        return chain, ""
 
     def _read(self, number: int) -> Point | None:
         arrays = read_arrays(self._path(number))

@@ -283,6 +283,19 @@ def test_a_checkpoint_damaged_beyond_use_starts_over(plan, whole, tmp_path):
     same(resumed, whole)
 
 
+def test_an_old_step_that_is_missing_is_named(plan, whole, tmp_path):
+    with pytest.raises(Killed):
+        train(plan, checkpoint=tmp_path, callback=killer(7))  # the third by L-BFGS-B
+    (tmp_path / "step-000005.npz").unlink()
+    resumed = train(plan, checkpoint=tmp_path)
+    lacks = "of the checkpoint is whole, but step-000005.npz, which it needs, is missing"
+    for number in (6, 7):
+        assert any(f"step {number} {lacks}" in note for note in resumed.notes)
+    assert not any("is damaged" in note for note in resumed.notes)
+    assert resumed.resumed == 0
+    same(resumed, whole)
+
+
 @pytest.mark.parametrize("cut", ["last", "middle", "all"])
 @pytest.mark.parametrize("at", [3, 7])
 def test_a_history_that_was_cut_changes_no_number(plan, whole, tmp_path, at, cut):
