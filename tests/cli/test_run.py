@@ -269,6 +269,21 @@ def test_a_killed_run_is_seen_to_be_one(job):
     assert str(process.pid) in outcome.why
 
 
+def test_cures_are_those_of_the_command(job, capsys):
+    """``run`` has neither --no-resume nor --data."""
+    assert run(job, "--set", "training.max_iterations=0") == 2
+    assert run(job, "--set", "data.folder=nix") == 2
+    err = capsys.readouterr().err
+    assert "--set data.folder: data.folder: there is no folder" in err
+    assert "nix" in err
+    assert "give --data" not in err
+    assert run(job) == 0
+    assert run(job, "--resume", "--set", "noise.sigma=20.0") == 2
+    err = capsys.readouterr().err
+    assert f"remove {job / 'run'}" in err
+    assert "--no-resume" not in err
+
+
 def test_a_failed_run_says_why(job, capsys):
     assert run(job, "--set", 'solver.linear="cholmod+metis"', "--set", "model.epsilon=1e-300") != 0
     outcome = outcome_of(job / "run")

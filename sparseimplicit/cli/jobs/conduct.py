@@ -110,10 +110,11 @@ def _check(run: RunDirectory, identity: str, mode: Mode) -> None:
             f"{run.folder} holds a run already ({before.state}).",
             fix="give --resume to go on with it, or another folder (--out).",
         )
+    anew = f"remove {run.folder}" if mode == "resume" else "give --no-resume"
     if before.identity != identity and (before.done or before.state == "done"):
         raise ConfigError(
             f"{run.folder} holds a run with another config or other images or files.",
-            fix="choose another folder (--out); or start over (`learn --no-resume`).",
+            fix=f"choose another folder (--out); or start over: {anew}.",
         )
 
 

@@ -244,7 +244,7 @@ def check_run(folder: Path, run: str) -> None:
     elif not stamp.exists() or stamp.read_text(encoding="utf-8") != run:
         raise ConfigError(
             f"{folder} holds the checkpoint of a run with another config or other images.",
-            fix="choose another folder; or start over (`learn --no-resume`).",
+            fix=f"choose another folder; or start over: remove {folder} (or `learn --no-resume`).",
         )
 
 
