@@ -69,6 +69,16 @@ def test_every_kind(tmp_path):
     assert read(tmp_path, SWEEP).grid["noise"] == {"sigma": [15.0, 25.0]}
 
 
+def test_a_job_without_a_kind_is_told_what_it_is_taken_for(tmp_path):
+    for text in ("", GRADIENT.replace('kind = "gradient"\n', "")):
+        with pytest.raises(ConfigError, match="no 'kind' is told: taken as 'learn'") as caught:
+            read(tmp_path, text)
+        assert 'kind = "learn", "gradient", "evaluate", "sweep"' in caught.value.fix
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, LEARN.replace('"learn"', '"train"'))
+    assert "did you mean 'learn'" in caught.value.fix
+
+
 def test_values_can_be_set_from_outside(tmp_path):
     job = read(
         tmp_path, LEARN, "noise.sigma=15.0", "stage.1.max_iterations = 7", "run.out=here/it is",

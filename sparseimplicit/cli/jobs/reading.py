@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import typing
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -16,6 +17,9 @@ from ...imaging.models.registry import KINDS
 from .schema import JOBS, STAGES, Job, LearnJob
 from .source import EXAMPLE, Source, told
 from .units import Finite, Section
+
+OTHER_WORDS: Final = {"train": "learn", "training": "learn", "eval": "evaluate", "test": "evaluate",
+                      "vjp": "gradient", "grid": "sweep"}  # fmt: skip
 
 
 def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:
@@ -33,12 +37,21 @@ def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:
     """
     kind = source.raw.get("kind", kinds[0])
     if kind not in kinds:
-        near = nearest(str(kind), kinds)
+        near = nearest(OTHER_WORDS.get(str(kind), str(kind)), kinds)
         raise ConfigError(
             f"{source.at('kind')} = {kind!r} is not valid here.",
             fix=f"{near}valid: {', '.join(kinds)}.",
         )
-    job = _validated(source, JOBS[kind], source.raw, ())
+    try:
+        job = _validated(source, JOBS[kind], source.raw, ())
+    except ConfigError as error:
+        if "kind" in source.raw or len(kinds) == 1:
+            raise
+        raise ConfigError(
+            f"{error.what.removesuffix('.')} (no 'kind' is told: taken as '{kind}').",
+            fix=f"{error.fix} Or say which kind of job it is: kind = "
+            f"{', '.join(json.dumps(one) for one in kinds)}.",
+        ) from error
     if isinstance(job, LearnJob):
         _validated(source, _model_section(source, job.model_kind), job.model, ("model",))
     return job  # type: ignore[return-value]
