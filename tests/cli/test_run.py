@@ -166,7 +166,7 @@ def test_time_that_is_up_ends_the_run_after_a_step_and_it_goes_on_to_the_same_bi
 def test_time_shorter_than_a_step_still_does_a_step_an_attempt(job):
     assert run(job, "--out", str(job / "whole")) == 0
     attempts = 0
-    while (code := run(job, "--resume", "--set", 'run.time="1ms"')) == 85:
+    while (code := run(job, "--resume", "--set", 'run.time="0.001s"')) == 85:
         assert status(job / "run")["done"] == attempts
         attempts += 1
     assert code == 0

@@ -45,7 +45,8 @@ def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:
     try:
         job = _validated(source, JOBS[kind], source.raw, ())
     except ConfigError as error:
-        if "kind" in source.raw or len(kinds) == 1:
+        unlike = "is missing" in error.what or "there is no key" in error.what
+        if not unlike or "kind" in source.raw or len(kinds) == 1:
             raise
         raise ConfigError(
             f"{error.what.removesuffix('.')} (no 'kind' is told: taken as '{kind}').",
