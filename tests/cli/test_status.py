@@ -9,6 +9,7 @@ import pytest
 
 from sparseimplicit.cli.app import main
 from sparseimplicit.cluster.rundir import RunDirectory
+from sparseimplicit.cluster.tasks import expanded, write_tasks
 from sparseimplicit.errors import NotConverged
 from sparseimplicit.files import write_atomically
 
@@ -56,6 +57,18 @@ def test_status(runs, capsys):
     assert main(["status", str(runs / "good")]) == 0
     assert main(["status", str(runs)]) == 2
     assert "no run directory" in capsys.readouterr().err
+
+
+def test_what_is_no_run_directory_is_told_apart(runs, capsys):
+    (runs / "good" / "status.json").write_text("{")
+    for command in ("status", "report"):
+        assert main([command, str(runs / "good")]) == 2
+        assert "good/status.json cannot be read" in capsys.readouterr().err
+    write_tasks(runs, expanded({"a": [1, 2]}, []), "job")
+    assert main(["report", str(runs)]) == 2
+    err = capsys.readouterr().err
+    assert "a sweep of 2 tasks" in err
+    assert f"{runs}/tasks/0000" in err
 
 
 def test_a_running_one_tells_its_process(tmp_path, capsys):
