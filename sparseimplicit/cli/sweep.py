@@ -107,8 +107,14 @@ def collect(
     if loose:
         typer.echo(f"done, but not converged: {', '.join(loose)}", err=True)
     if counts["done"] < len(tasks):
-        open_ones = [str(task.number) for task, outcome in found if outcome.state != "done"]
-        typer.echo(f"not done: --array={','.join(open_ones)}", err=True)
+        failed = [str(task.number) for task, outcome in found if outcome.state == "failed"]
+        again = [str(task.number) for task, outcome in found
+                 if outcome.state not in ("done", "failed", "running")]  # fmt: skip
+        if again:
+            typer.echo(f"not done: --array={','.join(again)}", err=True)
+        if failed:
+            typer.echo(f"failed, and will again until the cause is mended: {', '.join(failed)}",
+                       err=True)  # fmt: skip
         raise typer.Exit(INCOMPLETE)
 
 

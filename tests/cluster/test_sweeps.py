@@ -81,7 +81,8 @@ def test_tasks_run_once_and_collect_lists_what_failed(sweep, capsys, monkeypatch
 
     assert main(["collect", str(sweep / "all"), "--metric", "columns"]) == 12
     printed = capsys.readouterr()
-    assert "--array=1,2" in printed.err
+    assert "--array=2\n" in printed.err
+    assert "failed, and will again until the cause is mended: 1\n" in printed.err
     assert "3 tasks: 1 done, 1 failed, 1 missing" in printed.out
     assert "SingularSystem" in printed.out
     assert "columns 1" in printed.out
