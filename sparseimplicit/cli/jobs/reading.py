@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from ...errors import ConfigError
 from ...imaging.models.registry import KINDS
 from .schema import JOBS, STAGES, Job, LearnJob
-from .source import EXAMPLE, Source, told
+from .source import KEYS, Source, told
 from .units import Finite, Section
 
 OTHER_WORDS: Final = {"train": "learn", "training": "learn", "eval": "evaluate", "test": "evaluate",
@@ -111,7 +111,7 @@ def _refused(
     shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
     return ConfigError(
         f"{source.at(*key)} = {shown} is not valid: {message[0].lower()}{message[1:]}{unit}.",
-        fix=f"{EXAMPLE}.",
+        fix=f"give {told(key)} as it is asked for; {KEYS}.",
     )
 
 
