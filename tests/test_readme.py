@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from sparseimplicit.cli.app import main
+from sparseimplicit.cli.jobs.reading import checked_job
+from sparseimplicit.cli.jobs.running import Run
+from sparseimplicit.cli.jobs.source import read_source
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(
@@ -40,6 +43,7 @@ def test_the_commands_for_a_cluster_run(tmp_path, monkeypatch, capsys):
     """Those of the section in order; a job array is stood in for by its tasks, one by one."""
     text = (ROOT / "README.md").read_text("utf-8")
     section = text.partition("## On a cluster\n")[2].partition("\n## ")[0]
+    _every_key_is_told(section, tmp_path)
     learn, sweep = re.findall(r"```toml\n(.*?)```", section, re.S)
     for name, content in (("learn.toml", learn), ("sweep.toml", sweep)):
         assert f"`{name}`" in section
@@ -61,3 +65,22 @@ def test_the_commands_for_a_cluster_run(tmp_path, monkeypatch, capsys):
     assert "2 tasks: 2 done" in capsys.readouterr().out
     assert (tmp_path / "runs" / "results.csv").is_file()
     assert (tmp_path / "runs" / "tasks" / "0000" / "report.html").is_file()
+
+
+def _every_key_is_told(section, folder):
+    """The keys of gradient and evaluate jobs are all in the README, and are what jobs may say."""
+    listing = re.search(r"```text\n(.*?)```", section, re.S)[1]
+    run = re.search(r"`(run = \{.*?\})`", section, re.S)[1]
+    for text in listing.split("\n\n"):
+        (folder / "kind.toml").write_text(text)
+        source = read_source(folder / "kind.toml")
+        job = checked_job(source)
+        for name, field in type(job).model_fields.items():
+            if name in ("kind", "run"):
+                continue
+            told = getattr(job, name).model_fields_set
+            for key in set(field.annotation.model_fields) - told:
+                assert re.search(rf"#.*\b{key} = ", text), f"{name}.{key}"
+    (folder / "kind.toml").write_text(text.replace("run.jobs = 1", run))
+    job = checked_job(read_source(folder / "kind.toml"))
+    assert job.run.model_fields_set == set(Run.model_fields)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import typer
+
 from ..cluster.interruption import REQUEUE
 from ..errors import (
     Interrupted,
@@ -18,6 +20,12 @@ BAD_INPUT: Final = 2
 UNCONVERGED: Final = 10
 SINGULAR: Final = 11
 INCOMPLETE: Final = 12
+
+
+def end(code: int) -> None:
+    """End the command with a code, if it is not 0."""
+    if code != OK:
+        raise typer.Exit(code)
 
 
 def exit_code(error: type[SparseImplicitError]) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ from ..conditions import checked_parameter_jacobian
 from ..errors import ConfigError
 from ..linear import Ladder, Operator
 from ..linear.checks import check_rtol, checked_columns
+from .codes import UNCONVERGED
 from .files import (
     check_writable,
     declared_structure,
@@ -58,7 +60,28 @@ def gradient(
     petsc+gamg, petsc+mumps); the first rank writes.
 
     Exit codes: 0 written, 2 bad input, 10 not converged, 11 singular or not positive definite.
-    Nothing is written unless the true residual met rtol.
+    Nothing is written unless the true residual met rtol; with --on-singular damp it is written
+    anyway, and the code is 10.
+    """
+    record = compute(
+        hessian=hessian, cross_hessian=cross_hessian, cotangent=cotangent, out=out, solver=solver,
+        rtol=rtol, structure=structure, on_singular=on_singular,
+    )  # fmt: skip
+    if unmet(record):
+        if first():
+            typer.echo(f"{out}: not converged: {unmet(record)}", err=True)
+        raise typer.Exit(UNCONVERGED)
+
+
+def compute(
+    *, hessian: Path, cross_hessian: Path, cotangent: Path, out: Path, solver: str, rtol: float,
+    structure: str, on_singular: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Compute x̄ and write it, with a record beside it, which is returned; see `gradient`.
+
+    Raises
+    ------
+    SparseImplicitError
     """
     started = time.perf_counter()
     if out.suffix != ".npy":
@@ -88,6 +111,9 @@ def gradient(
         "n_y": operator.n,
         "n_x": parameter_jacobian.shape[1],
         "columns": columns.shape[1],
+        "residual": solution.report.residual,
+        "rtol": rtol,
+        "converged": solution.report.converged,
         "ranks": size(),
         "preparation": None if system is None else system.report.to_dict(),
         "solve": solution.report.to_dict(),
@@ -96,10 +122,22 @@ def gradient(
     with all_or_none("gradient"):
         if first():
             write_json(out.with_suffix(".json"), record)
-    if not first():
-        return
     report = solution.report
-    typer.echo(
-        f"{out}: {x_bar.size} numbers by '{report.solver}', true residual {report.residual:.1e} "
-        f"(rtol {rtol:.0e}), {report.iterations} iterations, {record['seconds']:.2f} s"
-    )
+    if first():
+        typer.echo(
+            f"{out}: {x_bar.size} numbers by '{report.solver}', true residual "
+            f"{report.residual:.1e} (rtol {rtol:.0e}), {report.iterations} iterations, "
+            f"{record['seconds']:.2f} s"
+        )
+    return record
+
+
+def unmet(record: Mapping[str, Any]) -> str:
+    """Return how far a gradient is from its rtol, by the record of `compute`; nothing if it met it.
+
+    Only a damped solve comes so far: any other that misses its rtol is an error.
+    """
+    if record["converged"]:
+        return ""
+    return (f"true residual {record['residual']:.1e} (rtol {record['rtol']:.0e}): "
+            f"{record['solve']['reason']}")  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .codes import end
 from .jobs.conduct import conduct
 from .jobs.reading import checked_job
 from .jobs.schema import LearnJob
@@ -46,7 +47,8 @@ def learn(
     the step.
 
     Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite, 85
-    interrupted: give the command again.
+    interrupted: give the command again. A stage by L-BFGS-B that ends before it meets stop_rtol, at
+    max_iterations, has not converged: the results are written, and the code is 10.
     """
     source = read_source(config)
     job = checked_job(source, ("learn",))
@@ -55,4 +57,4 @@ def learn(
     if dry:
         typer.echo(dry_run(work.plan, work.workers.count))
         return
-    conduct(source, work, out, job.run, "again" if resume else "anew")
+    end(conduct(source, work, out, job.run, "again" if resume else "anew"))

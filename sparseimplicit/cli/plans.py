@@ -125,6 +125,11 @@ def _images(source: Source, config: LearnJob, data: Path | None) -> tuple[list[N
     """Read everything that the work will need; return the images, and those held out."""
     folder = source.folder / config.data.folder if data is None else data
     named: list[Named] = []
+    if not folder.is_dir():
+        place = source.at("data", "folder") if data is None else "--data"
+        raise ConfigError(f"{place}: there is no folder {folder}.",
+                          fix="check the path; it is relative to the config." if data is None else
+                          "check the path.")  # fmt: skip
     for i, name in enumerate(config.data.images):
         place = source.at("data", "images", i)
         try:
@@ -152,7 +157,7 @@ def _found(folder: Path, name: str) -> list[Path]:
     found = sorted(path for path in folder.glob(name) if path.is_file())
     if not found:
         raise ConfigError(
-            f"no file in {folder} matches '{name}'.", fix="check data.folder, or give --data."
+            f"no file in {folder} matches '{name}'.", fix="check data.folder and the pattern."
         )
     return found
 

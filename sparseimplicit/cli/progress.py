@@ -68,7 +68,7 @@ class Progress:
     def finish(self, trained: Trained) -> None:
         """Print why each stage ended, and where the time went."""
         if trained.resumed == len(trained.history):
-            self.say(f"  all {trained.resumed} steps are from the checkpoint")
+            self.say(f"  all steps, up to {trained.history[-1].step}, are from the checkpoint")
         for note in trained.notes:
             self.say(f"  {note}")
         for number, message in enumerate(trained.messages):
@@ -110,9 +110,10 @@ class Progress:
 
 def _line(step: Step, left: str) -> str:
     error = "" if step.gradient_error is None else f"{step.gradient_error:.1e}"
+    gradient = "–" if step.gradient_norm is None else f"{step.gradient_norm:.3e}"
     held = "" if step.validation is None else f"{step.validation:.3f}{'*' if step.best else ' '}"
     return (
-        f"  {step.step:4d}  {step.method:<6} {step.value:13.6f} {step.gradient_norm:12.3e} "
+        f"  {step.step:4d}  {step.method:<6} {step.value:13.6f} {gradient:>12} "
         f"{error:>9} {step.psnr:6.2f} {held:>9} {step.work.newton_iterations:7d} "
         f"{step.work.linear_iterations:9d} {step.seconds.get('wall', 0.0):8.1f} {left:>10}"
     )

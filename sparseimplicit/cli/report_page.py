@@ -52,9 +52,10 @@ def page(outcome: Outcome) -> str:
 
 def _head(outcome: Outcome) -> str:
     told = outcome.status
+    colour = outcome.state if outcome.converged else "interrupted"
     kind = "" if told is None else f"{told.kind}, attempt {told.attempts}, step {told.done}; "
     return (f"<h1>{html.escape(outcome.folder.resolve().name)}</h1>\n<p>{html.escape(kind)}"
-            f'<strong class="{outcome.state}">{outcome.state}</strong> '
+            f'<strong class="{colour}">{outcome.title}</strong> '
             f"{html.escape(outcome.why)}</p>")  # fmt: skip
 
 
@@ -71,10 +72,12 @@ def _course(steps: Sequence[Mapping[str, Any]]) -> str:
     if not steps:
         return ""
     drawn = _curves(steps) if available("matplotlib") else ""
-    first, last = steps[0], steps[-1]
+    computed = [step for step in steps if step.get("method") != "start"] or steps
+    first, last = computed[0], computed[-1]
     rows = [(name, first.get(name), last.get(name)) for name in
             ("value", "gradient_norm", "gradient_error", "psnr", "validation", "rtol")]  # fmt: skip
-    return "<h2>Course</h2>" + drawn + _table(("", "first step", "last step"), rows)
+    names = ("", f"step {first['step']}", f"step {last['step']}")
+    return "<h2>Course</h2>" + drawn + _table(names, rows)
 
 
 def _curves(steps: Sequence[Mapping[str, Any]]) -> str:

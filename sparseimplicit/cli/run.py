@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .jobs.conduct import conduct
+from .codes import end
+from .jobs.conduct import Mode, conduct
 from .jobs.reading import checked_job
 from .jobs.schema import SweepJob
 from .jobs.source import read_source
@@ -48,8 +49,9 @@ def run(
     of a Slurm job stop it after the step; --resume goes on from there, with the same result to the
     bit, and does nothing if it is done. Two processes in one directory are refused.
 
-    Exit codes: 0 done, 2 bad input, 10 not converged, 11 singular or not positive definite, 12 some
-    tasks of a sweep are not done, 85 interrupted: give the command again with --resume.
+    Exit codes: 0 done, 2 bad input, 10 not converged (if there are results, the run is done
+    nevertheless), 11 singular or not positive definite, 12 some tasks of a sweep are not done, 85
+    interrupted: give the command again with --resume.
     """
     source = read_source(job, assignments or ())
     settings = checked_job(source)
@@ -58,10 +60,11 @@ def run(
         if dry:
             typer.echo(sweep.foretold())
         else:
-            sweep.run_all(resume)
+            end(sweep.run_all(resume))
         return
     work, limits = work_of(source, settings)
     if dry:
         typer.echo(work.foretold())
         return
-    conduct(source, work, folder_of(source, limits.out, out), limits, "resume" if resume else "new")
+    mode: Mode = "resume" if resume else "new"
+    end(conduct(source, work, folder_of(source, limits.out, out), limits, mode))

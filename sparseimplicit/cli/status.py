@@ -55,6 +55,11 @@ def report(
 
     Pictures are in the page itself; it needs no other file, no network and no script.
     """
+    if (folder / "tasks.json").is_file():
+        number = len(read_tasks(folder))
+        raise ConfigError(f"{folder} is a sweep of {number} tasks; a page is of one run.",
+                          fix=f"give {folder}/tasks/0000 (to {number - 1:04d}); of them all, "
+                          "`collect` tells.")  # fmt: skip
     outcome = _one(folder)
     target = folder / "report.html" if out is None else out
     text = page(outcome)
@@ -70,6 +75,12 @@ def _outcomes(folder: Path) -> list[Outcome]:
 
 def _one(folder: Path) -> Outcome:
     outcome = outcome_of(folder)
+    told = folder / "status.json"
+    if outcome.state == "missing" and told.exists():
+        raise ConfigError(
+            f"{told} cannot be read: it is damaged, or of another version.",
+            fix="give the job again with --resume: it goes on from its checkpoint.",
+        )
     if outcome.state == "missing":
         raise ConfigError(f"{folder} is no run directory.",
                           fix="give a folder that `run` or `learn` wrote to.")  # fmt: skip
@@ -77,7 +88,7 @@ def _one(folder: Path) -> Outcome:
 
 
 def _line(outcome: Outcome) -> str:
-    told, parts = outcome.status, [f"{outcome.folder}:", outcome.state]
+    told, parts = outcome.status, [f"{outcome.folder}:", outcome.title]
     if told is not None:
         if told.done or told.of:
             parts.append(f"step {told.done}" + (f" of ≤ {told.of}" if told.of else ""))

@@ -15,7 +15,7 @@ from ..cluster.outcomes import STATES, Outcome, outcome_of
 from ..cluster.tasks import Task, read_tasks
 from ..errors import ConfigError
 from ..files import write_atomically
-from .codes import INCOMPLETE
+from .codes import INCOMPLETE, end
 from .files import write_json
 from .jobs.reading import checked_job
 from .jobs.schema import SweepJob
@@ -59,9 +59,9 @@ def sweep(
     work = Sweep(source, settings, folder_of(source, settings.run.out, out))
     number = _number(task)
     if all_of_them:
-        work.run_all(resume=True)
+        end(work.run_all(resume=True))
     elif number is not None:
-        work.run_task(number)
+        end(work.run_task(number))
     else:
         work.expand()
         for one in work.tasks:
@@ -99,13 +99,22 @@ def collect(
     for task, outcome in found:
         figures = "  ".join(f"{name} {_figure(outcome, name)}" for name in metric or ())
         why = outcome.why.replace("\n", " ")
-        typer.echo(f"  {task.number:4d}  {outcome.state:<11} {task.title}  {figures}{why}".rstrip())
+        typer.echo(f"  {task.number:4d}  {outcome.title:<11} {task.title}  {figures}{why}".rstrip())
     counts = Counter(outcome.state for _, outcome in found)
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     typer.echo(f"{len(tasks)} tasks: {told}; wrote {folder}/results.csv, results.json")
+    loose = [str(task.number) for task, outcome in found if not outcome.converged]
+    if loose:
+        typer.echo(f"done, but not converged: {', '.join(loose)}", err=True)
     if counts["done"] < len(tasks):
-        open_ones = [str(task.number) for task, outcome in found if outcome.state != "done"]
-        typer.echo(f"not done: --array={','.join(open_ones)}", err=True)
+        failed = [str(task.number) for task, outcome in found if outcome.state == "failed"]
+        again = [str(task.number) for task, outcome in found
+                 if outcome.state not in ("done", "failed", "running")]  # fmt: skip
+        if again:
+            typer.echo(f"not done: --array={','.join(again)}", err=True)
+        if failed:
+            typer.echo(f"failed, and will again until the cause is mended: {', '.join(failed)}",
+                       err=True)  # fmt: skip
         raise typer.Exit(INCOMPLETE)
 
 

@@ -22,7 +22,8 @@ ROWS = 12  # of the table; the means are of all
 
 def metrics_of(plan: Training, trained: Trained, seconds: float) -> dict[str, Any]:
     """Return the figures of a training, as JSON knows them."""
-    theta, best = trained.theta, trained.history[trained.best_step]
+    theta = trained.theta
+    best = next((s for s in trained.history if s.step == trained.best_step), None)
     first = next(iter(plan.packing.shapes))
     record = {
         "version": __version__,
@@ -30,19 +31,21 @@ def metrics_of(plan: Training, trained: Trained, seconds: float) -> dict[str, An
         "settings": plan.model.settings(),
         "theta": float(theta[0]) if theta.size == 1 else "theta.npy",
         "weight": float(np.exp(theta[plan.packing.slice(first)]).mean()),
-        "objective": best.value,
+        "objective": None if best is None else best.value,
         "best_step": trained.best_step,
         "converged": trained.converged,
+        "unmet": list(trained.unmet),
         "messages": list(trained.messages),
         "notes": list(trained.notes),
-        "steps": len(trained.history) - 1,
-        "from_checkpoint": max(trained.resumed - 1, 0),
+        "steps": trained.history[-1].step,
+        "from_checkpoint": trained.history[trained.resumed - 1].step if trained.resumed else 0,
         "gradient_error": next(
             (s.gradient_error for s in reversed(trained.history) if s.gradient_error is not None),
             None,
         ),
-        "work": trained.work.to_dict(),
-        "seconds": seconds,
+        "work": trained.work_in_all.to_dict(),
+        "work_of_attempt": trained.work.to_dict(),
+        "seconds_of_attempt": seconds,
         "seconds_of_steps": sum(step.seconds.get("wall", 0.0) for step in trained.history),
         "images": [_row(score) for score in trained.scores],
         "validation": [_row(score) for score in trained.validation],
@@ -105,13 +108,16 @@ def show(metrics: dict[str, Any], trained: Trained) -> None:
     what = f"{trained.theta.size} parameters, mean weight {metrics['weight']:.4f}"
     if trained.theta.size == 1:
         what = f"θ = {trained.theta[0]:.6f}, weight {np.exp(trained.theta[0]):.4f}"
-    work, solvers = trained.work, {row["linear_solver"] for row in metrics["images"]}
+    work, solvers = trained.work_in_all, {row["linear_solver"] for row in metrics["images"]}
+    since = ""
+    if trained.resumed:
+        since = f", {metrics['seconds_of_attempt']:.1f} s since it was taken up again"
     typer.echo(
         f"{what}, of step {trained.best_step}: {trained.messages[-1]}\n"
         f"{work.newton_iterations} Newton steps, {work.linear_iterations} products, "
         f"{work.factorizations} factorizations by {', '.join(sorted(solvers))}; "
         f"true residuals ≤ {work.state_residual:.1e} (states), {work.adjoint_residual:.1e} "
-        f"(adjoints); {metrics['seconds']:.1f} s in all"
+        f"(adjoints); {metrics['seconds_of_steps']:.1f} s in all steps{since}"
     )
 
 

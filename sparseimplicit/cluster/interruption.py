@@ -12,10 +12,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from ..errors import Interrupted
+from ..errors import ConfigError, Interrupted
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGUSR1)
 REQUEUE: Final = 85  # the exit code that says: not done, take me up again
+HOPELESS: Final = 2  # that it is of no use, as with any bad input
 MARGIN: Final = 5.0  # seconds before the end by which all must be written
 LONGER: Final = 1.5  # how much longer than the longest so far the next step may take
 
@@ -30,12 +31,19 @@ class Interruption:
     Parameters
     ----------
     end : float or None
-        When the time is up, in seconds since 1970.
+        When the time is up, in seconds since 1970: the process will be killed then. If not one step
+        is done by then, taking it up again would be in vain: ``hopeless`` is told, and the process
+        ends with 2.
+    wished : float or None
+        When the time is up by the user's wish. It counts once a step is done, so that every attempt
+        comes further.
     grace : float
         Seconds that a step may go on after a signal.
     abandoning : callable
         Called with the reason when a step is abandoned, in another thread; the process then ends
         with `REQUEUE`, without any clearing up.
+    hopeless : callable
+        Called with the error, likewise.
 
     Notes
     -----
@@ -44,10 +52,14 @@ class Interruption:
     """
 
     def __init__(
-        self, *, end: float | None, grace: float, abandoning: Callable[[str], None]
-    ) -> None:
-        self.end, self.grace, self.reason = end, grace, ""
-        self._abandoning = abandoning
+        self, *, end: float | None, grace: float, abandoning: Callable[[str], None],
+        wished: float | None = None, hopeless: Callable[[ConfigError], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.end, self.wished, self.grace, self.reason = end, wished, grace, ""
+        self._abandoning, self._hopeless = abandoning, hopeless
+        self._stepped = False
+        self._heeded: tuple[float, ...] = () if end is None else (end,)
+        self._began = time.monotonic()
         self._longest = 0.0
         self._last = time.monotonic()
         self._ended = False
@@ -85,8 +97,10 @@ class Interruption:
         """
         now = time.monotonic()
         self._longest, self._last = max(self._longest, now - self._last), now
-        if not self.reason and self.end is not None:
-            left = self.end - time.time()
+        first, self._stepped = not self._stepped, True
+        ends = [end for end in (self.end, self.wished) if end is not None]
+        if not self.reason and ends:
+            left = min(ends) - time.time()
             if left < MARGIN + LONGER * self._longest:
                 self.reason = f"the time is up in {max(left, 0):.0f} s"
         if self.reason:
@@ -94,11 +108,16 @@ class Interruption:
                 f"the run was interrupted: {self.reason}; all steps so far are kept.",
                 fix="give the command again with --resume.",
             )
+        if first:  # from now on the watcher, too, heeds the wished end
+            self._heeded = tuple(ends)
+            self._tells.send(b"\0")
 
     def _watch(self) -> None:
         """Wait for a signal, or for the moment at which the step must be abandoned."""
-        abandon = None if self.end is None else self.end - MARGIN / 2
+        told: list[float] = []
         while True:
+            moments = [*told, *(end - MARGIN / 2 for end in self._heeded)]
+            abandon = min(moments, default=None)
             wait = None if abandon is None else max(abandon - time.time(), 0.0)
             ready, _, _ = select.select([self._told], [], [], wait)
             if self._ended:
@@ -108,10 +127,19 @@ class Interruption:
             for number in self._told.recv(64):
                 if number in SIGNALS and not self.reason:
                     self.reason = f"signal {signal.Signals(number).name}"
-                    until = time.time() + self.grace
-                    abandon = until if abandon is None else min(abandon, until)
+                    told = [time.time() + self.grace]
 
     def _abandon(self) -> None:
+        if not self.reason and not self._stepped and self._hopeless is not None:
+            seconds = time.monotonic() - self._began
+            try:
+                self._hopeless(ConfigError(
+                    f"the time of the job is too short: not one step was done in {seconds:.0f} s.",
+                    fix="ask for more time (sbatch --time), and give the command again with "
+                    "--resume.",
+                ))  # fmt: skip
+            finally:
+                os._exit(HOPELESS)
         self.reason = self.reason or "the time is up"
         try:
             self._abandoning(f"{self.reason}; the step was abandoned")

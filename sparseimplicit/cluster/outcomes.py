@@ -35,6 +35,16 @@ class Outcome:
     status: Status | None
     metrics: dict[str, Any]
 
+    @property
+    def converged(self) -> bool:
+        """Whether nothing says that a run which is done has not converged."""
+        return self.state != "done" or self.status is None or self.status.converged is not False
+
+    @property
+    def title(self) -> str:
+        """The state, and whether what is done has converged."""
+        return self.state if self.converged else f"{self.state}, not converged"
+
 
 def outcome_of(folder: Path) -> Outcome:
     """Return how the run in a folder stands."""

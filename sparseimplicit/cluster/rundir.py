@@ -46,6 +46,8 @@ class Status:
     done, of : int, int or None
         Steps, and how many there will be at most.
     message : str
+    converged : bool or None
+        Of a run that is done: False if what it was to meet was not met.
     error : dict or None
         ``type``, ``what``, ``where``, ``fix``.
     """
@@ -58,6 +60,7 @@ class Status:
     of: int | None = None
     value: float | None = None
     message: str = ""
+    converged: bool | None = None
     error: dict[str, Any] | None = None
     began: float = 0.0
     updated: float = 0.0
@@ -147,11 +150,13 @@ class RunDirectory:
         if time.monotonic() - self._written > SELDOM:
             self._save()
 
-    def finish(self, metrics: dict[str, Any]) -> None:
-        """Write what came of the run: it is done."""
+    def finish(self, metrics: dict[str, Any], short: str = "") -> None:
+        """Write what came of the run: it is done; ``short`` says why it has not converged."""
         _write(self.folder / "metrics.json", metrics)
-        self.log("done")
-        self._end("done", "")
+        message = f"not converged: {short}" if short else ""
+        self.log("done", converged=not short, **({"why": message} if short else {}))
+        self.status = dataclasses.replace(self.status, converged=not short)
+        self._end("done", message)
 
     def interrupt(self, reason: str) -> None:
         """Say that the run is to be taken up again."""

@@ -49,9 +49,12 @@ def reading(path: str | Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist.", fix="check the path.") from error
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+        array = Path(path).suffix.lower() in (".npy", ".npz")
         raise ConfigError(
-            f"{path} cannot be read as an image: {error}.",
-            fix="give a PNG, JPEG, TIFF or other file that Pillow reads.",
+            f"{path} cannot be read as an image: {'arrays are not taken' if array else error}.",
+            fix="write its grey levels, 0 to 255, as a PNG or TIFF."
+            if array
+            else "give a PNG, JPEG, TIFF or other file that Pillow reads.",
         ) from error
 
 

@@ -123,6 +123,18 @@ def test_an_unconverged_solve_exits_10(files, capsys):
     assert not (files / "x.npy").exists()
 
 
+def test_a_damped_solve_that_misses_rtol_is_written_and_exits_10(files, capsys):
+    sparse.save_npz(files / "A.npz", laplacian(6, 7))  # V is not orthogonal to constants
+    assert run(files, more=["--on-singular", "damp"]) == 10
+    assert "not converged: true residual" in capsys.readouterr().err
+    record = json.loads((files / "x.json").read_text())
+    assert record["converged"] is False
+    # No answer comes closer than the part of V in the null space of the constants.
+    assert record["residual"] >= 0.99 * abs(V.sum()) / np.sqrt(42) / np.linalg.norm(V)
+    np.save(files / "v.npy", V - V.mean())
+    assert run(files, more=["--on-singular", "damp", "--rtol", "1e-6"]) == 0
+
+
 def test_help_has_examples():
     result = CliRunner().invoke(app, ["gradient", "--help"])
     assert result.exit_code == 0

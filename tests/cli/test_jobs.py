@@ -69,6 +69,32 @@ def test_every_kind(tmp_path):
     assert read(tmp_path, SWEEP).grid["noise"] == {"sigma": [15.0, 25.0]}
 
 
+def test_a_job_without_a_kind_is_told_what_it_is_taken_for(tmp_path):
+    for text in ("", GRADIENT.replace('kind = "gradient"\n', "")):
+        with pytest.raises(ConfigError, match="no 'kind' is told: taken as 'learn'") as caught:
+            read(tmp_path, text)
+        assert 'kind = "learn", "gradient", "evaluate", "sweep"' in caught.value.fix
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, LEARN.replace('"learn"', '"train"'))
+    assert "did you mean 'learn'" in caught.value.fix
+
+
+@pytest.mark.parametrize(("content", "cure"), [
+    (GRADIENT.encode("utf-16"), "save it as UTF-8"),
+    (b"\x89PNG\r\n", "save it as UTF-8"),
+    (b"kind = ", "mend that place"),
+    (GRADIENT.replace('"16 GB"', "16").encode(), "give run.memory as it is asked for"),
+])  # fmt: skip
+def test_the_cure_is_for_what_is_wrong(tmp_path, content, cure):
+    (tmp_path / "job.toml").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        checked_job(read_source(tmp_path / "job.toml"))
+    assert cure in caught.value.fix
+    with pytest.raises(ConfigError) as caught:
+        read_source(tmp_path)
+    assert caught.value.fix == "give the file of a job."
+
+
 def test_values_can_be_set_from_outside(tmp_path):
     job = read(
         tmp_path, LEARN, "noise.sigma=15.0", "stage.1.max_iterations = 7", "run.out=here/it is",

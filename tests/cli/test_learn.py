@@ -16,6 +16,7 @@ from sparseimplicit.cli.app import main
 from sparseimplicit.imaging import read_model
 
 DATASETS = Path(__file__).resolve().parent.parent.parent / "datasets"
+FINISHED = (0, 10)  # a few iterations may not do
 CONFIG = """
 [model]
 epsilon = 1.0
@@ -74,7 +75,7 @@ def test_a_map(job):
         .replace('["a.png", "b.png"]', '["a.png"]')
         .replace("max_iterations = 20", "max_iterations = 3")
     )
-    assert run(job) == 0
+    assert run(job) in (0, 10)  # three iterations may not do
     assert np.load(job / "out" / "theta.npy").shape == (64 * 60,)
 
 
@@ -161,7 +162,8 @@ def test_a_finished_run_given_again_solves_nothing_and_says_so(job, capsys):
     assert run(job) == 0
     again = json.loads((job / "out" / "metrics.json").read_text())
     assert again["theta"] == first["theta"]
-    assert again["work"]["adjoint_solves"] == 0
+    assert again["work_of_attempt"]["adjoint_solves"] == 0
+    assert again["work"]["adjoint_solves"] == first["work"]["adjoint_solves"] > 0
     assert again["from_checkpoint"] == again["steps"] > 3
     assert 0.0 < again["images"][0]["state_residual"] <= 1e-6
     assert "from the checkpoint" in capsys.readouterr().out
@@ -254,7 +256,7 @@ def staged(job):
 
 
 def test_stages_patterns_crops_and_processes(staged, capsys):
-    assert run(staged) == 0
+    assert run(staged) in FINISHED
     metrics = json.loads((staged / "out" / "metrics.json").read_text())
     assert len(metrics["images"]) == 5
     assert [row["height"] for row in metrics["validation"]] == [20, 20]
@@ -263,14 +265,14 @@ def test_stages_patterns_crops_and_processes(staged, capsys):
     assert [s["method"] for s in history[:6]] == ["start"] + ["adam"] * 4 + ["l-bfgs"]
     assert history[1]["gradient_error"] > 0
     theta = np.load(staged / "out" / "theta.npy")
-    assert run(staged, "--no-resume", "--jobs", "1") == 0
+    assert run(staged, "--no-resume", "--jobs", "1") in FINISHED
     np.testing.assert_array_equal(np.load(staged / "out" / "theta.npy"), theta)
     assert (staged / "out" / "model.png").exists()
     # What was learned is where the next training starts.
     (staged / "job.toml").write_text(
         STAGES.replace('filters = "learned"', 'filters = "learned"\nstart = "out/model.npz"')
     )
-    assert main(["learn", str(staged / "job.toml"), "--out", str(staged / "next")]) == 0
+    assert main(["learn", str(staged / "job.toml"), "--out", str(staged / "next")]) in FINISHED
     first = json.loads((staged / "next" / "history.json").read_text())["history"][0]
     assert first["theta_mean"] == pytest.approx(theta.mean())
 
@@ -278,7 +280,7 @@ def test_stages_patterns_crops_and_processes(staged, capsys):
 def test_another_folder_of_images(staged):
     (staged / "photographs").rename(staged / "elsewhere")
     assert run(staged) == 2
-    assert run(staged, "--data", str(staged / "elsewhere")) == 0
+    assert run(staged, "--data", str(staged / "elsewhere")) in FINISHED
 
 
 def test_a_dry_run_writes_nothing(staged, capsys):
@@ -326,7 +328,7 @@ def test_kills_at_random_moments_change_no_bit(staged):
     """SIGKILL after times that grow: some hit the start, some a step, some a write."""
     command = [sys.executable, "-m", "sparseimplicit", "learn", str(staged / "job.toml"), "--out"]
     whole = subprocess.run([*command, str(staged / "whole")], capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
+    assert whole.returncode in FINISHED, whole.stderr
     random, kills = np.random.default_rng(0), 0
     killed = str(staged / "killed")
     for _ in range(40):
@@ -342,11 +344,11 @@ def test_kills_at_random_moments_change_no_bit(staged):
         process.wait()
         process.stdout.close()
         kills += process.returncode == -signal.SIGKILL
-        if process.returncode == 0 or kills == 2:
+        if process.returncode in FINISHED or kills == 2:
             break
     assert kills >= 1
     resumed = subprocess.run([*command, killed], capture_output=True, text=True)
-    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.returncode in FINISHED, resumed.stderr
     np.testing.assert_array_equal(
         np.load(staged / "killed" / "theta.npy"), np.load(staged / "whole" / "theta.npy")
     )

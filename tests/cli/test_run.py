@@ -163,11 +163,64 @@ def test_time_that_is_up_ends_the_run_after_a_step_and_it_goes_on_to_the_same_bi
     )
 
 
+def test_time_shorter_than_a_step_still_does_a_step_an_attempt(job):
+    assert run(job, "--out", str(job / "whole")) == 0
+    attempts = 0
+    while (code := run(job, "--resume", "--set", 'run.time="0.001s"')) == 85:
+        assert status(job / "run")["done"] == attempts
+        attempts += 1
+    assert code == 0
+    assert attempts == outcome_of(job / "whole").metrics["steps"] + 1
+    np.testing.assert_array_equal(
+        np.load(job / "run" / "theta.npy"), np.load(job / "whole" / "theta.npy")
+    )
+    told, whole = (outcome_of(job / name).metrics for name in ("run", "whole"))
+    counts = [name for name, value in whole["work"].items() if isinstance(value, int)]
+    assert "newton_iterations" in counts
+    assert {n: told["work"][n] for n in counts} == {n: whole["work"][n] for n in counts}
+    assert told["work_of_attempt"]["adjoint_solves"] == 0
+
+
+def test_a_slurm_job_too_short_for_a_step_fails_and_is_not_requeued(job):
+    command = [sys.executable, "-m", "sparseimplicit", "run", str(job / "job.toml")]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120,
+        env=os.environ | {"SLURM_JOB_END_TIME": str(int(time.time())), "SLURM_JOB_ID": "7"},
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert "too short: not one step was done" in ended.stderr
+    assert "sbatch --time" in ended.stderr
+    assert outcome_of(job / "run").state == "failed"
+    assert run(job, "--resume") == 0
+
+
 def test_the_end_of_the_slurm_job_counts(job, monkeypatch, impatient):
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 600))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert run(job) == 85
     assert status(job / "run")["slurm"]["SLURM_JOB_ID"] == "7"
+
+
+def test_a_training_that_stops_at_max_iterations_is_done_and_ends_with_10(job, capsys):
+    assert run(job, "--set", "training.max_iterations=1") == 10
+    assert "done, not converged: stage 0: max_iterations were made" in capsys.readouterr().err
+    assert (job / "run" / "model.npz").exists()
+    outcome = outcome_of(job / "run")
+    assert (outcome.state, outcome.title) == ("done", "done, not converged")
+    assert outcome.metrics["converged"] is False
+    assert main(["status", str(job / "run")]) == 0
+    assert "done, not converged" in capsys.readouterr().out
+    assert run(job, "--resume", "--set", "training.max_iterations=1") == 10
+    assert "done already" in capsys.readouterr().out
+
+
+def test_a_training_ended_by_the_images_held_out_ends_with_0(job):
+    text = (job / "job.toml").read_text().replace('["a.png"]', '["a.png", "a.png"]')
+    held = "[validation]\nimages = 1\nevery = 1\npatience = 1\n"
+    (job / "job.toml").write_text(text.replace("[training]", f"{held}[training]"))
+    assert run(job, "--set", "training.stop_rtol=1e-14", "--set",
+               "training.max_iterations=40") == 0  # fmt: skip
+    assert outcome_of(job / "run").metrics["unmet"] == []
 
 
 def begun(job, folder, step, *more):
@@ -214,6 +267,21 @@ def test_a_killed_run_is_seen_to_be_one(job):
     outcome = outcome_of(job / "run")
     assert outcome.state == "killed"
     assert str(process.pid) in outcome.why
+
+
+def test_cures_are_those_of_the_command(job, capsys):
+    """``run`` has neither --no-resume nor --data."""
+    assert run(job, "--set", "training.max_iterations=0") == 2
+    assert run(job, "--set", "data.folder=nix") == 2
+    err = capsys.readouterr().err
+    assert "--set data.folder: data.folder: there is no folder" in err
+    assert "nix" in err
+    assert "give --data" not in err
+    assert run(job) == 0
+    assert run(job, "--resume", "--set", "noise.sigma=20.0") == 2
+    err = capsys.readouterr().err
+    assert f"remove {job / 'run'}" in err
+    assert "--no-resume" not in err
 
 
 def test_a_failed_run_says_why(job, capsys):

@@ -9,6 +9,7 @@ import pytest
 
 from sparseimplicit.cli.app import main
 from sparseimplicit.cluster.rundir import RunDirectory
+from sparseimplicit.cluster.tasks import expanded, write_tasks
 from sparseimplicit.errors import NotConverged
 from sparseimplicit.files import write_atomically
 
@@ -21,7 +22,8 @@ def runs(tmp_path):
     for name in ("good", "bad", "gone"):
         run = RunDirectory(tmp_path / name)
         run.begin(kind="learn", identity=name, config="[model]\n# a < b\n", given={"a.b": "<i>"})
-        for k in range(4):
+        run.log("step", step=0, value=9.0, gradient_norm=None, **STEP | {"method": "start"})
+        for k in range(1, 4):
             run.log("step", step=k, value=8.0 / (k + 1), gradient_norm=float(k), psnr=20.0 + k,
                     work={"newton_iterations": 3}, notes=["a step & a note"] if k == 2 else [],
                     **STEP)  # fmt: skip
@@ -55,6 +57,18 @@ def test_status(runs, capsys):
     assert main(["status", str(runs / "good")]) == 0
     assert main(["status", str(runs)]) == 2
     assert "no run directory" in capsys.readouterr().err
+
+
+def test_what_is_no_run_directory_is_told_apart(runs, capsys):
+    (runs / "good" / "status.json").write_text("{")
+    for command in ("status", "report"):
+        assert main([command, str(runs / "good")]) == 2
+        assert "good/status.json cannot be read" in capsys.readouterr().err
+    write_tasks(runs, expanded({"a": [1, 2]}, []), "job")
+    assert main(["report", str(runs)]) == 2
+    err = capsys.readouterr().err
+    assert "a sweep of 2 tasks" in err
+    assert f"{runs}/tasks/0000" in err
 
 
 def test_a_running_one_tells_its_process(tmp_path, capsys):
@@ -95,6 +109,7 @@ def test_the_page_holds_everything_and_needs_nothing(runs, name):
     assert "# a &lt; b" in text
     assert "a step &amp; a note" in text
     assert "newton iterations" in text
+    assert "<th>step 1</th><th>step 3</th>" in text  # at the start there is no gradient
     assert "&lt;i&gt;" in text
     if name == "good":
         assert len(tags.images) == 2  # the course, and figure.png

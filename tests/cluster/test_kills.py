@@ -47,7 +47,7 @@ class Zygote:
             cwd=ROOT, env=os.environ | one, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        assert self._read() == 0, (folder / "first.out").read_text()
+        assert self._read() in (0, 10), (folder / "first.out").read_text()
 
     def start(self, run, limit=None):
         told = {"run": arguments(self.folder, run), "out": str(run.with_suffix(".out")),
@@ -141,7 +141,7 @@ def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(zygote, tmp_path, smal
         pid = at_step(zygote, run, step, pause)
         os.kill(pid, signal.SIGTERM if kind == "term" else signal.SIGKILL)
         code = zygote.wait(pid)
-        assert code in ((85, 0) if kind == "term" else (-9, 0))
+        assert code in ((85, 0, 10) if kind == "term" else (-9, 0, 10))
     done = max(steps(run), default=-1)
     if kind == "cut" and done > 0:
         places = [run / "checkpoint" / f"step-{done:06d}.npz",
@@ -151,7 +151,7 @@ def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(zygote, tmp_path, smal
         cut = True
 
     begun = len(events(run))
-    assert zygote.wait(zygote.start(run)) == 0, run.with_suffix(".out").read_text()
+    assert zygote.wait(zygote.start(run)) in (0, 10), run.with_suffix(".out").read_text()
     whole = zygote.folder / "whole"
     np.testing.assert_array_equal(np.load(run / "theta.npy"), np.load(whole / "theta.npy"))
     scores = [json.loads((one / "metrics.json").read_text())["mean_psnr_validation_learned"]

@@ -81,7 +81,8 @@ def test_tasks_run_once_and_collect_lists_what_failed(sweep, capsys, monkeypatch
 
     assert main(["collect", str(sweep / "all"), "--metric", "columns"]) == 12
     printed = capsys.readouterr()
-    assert "--array=1,2" in printed.err
+    assert "--array=2\n" in printed.err
+    assert "failed, and will again until the cause is mended: 1\n" in printed.err
     assert "3 tasks: 1 done, 1 failed, 1 missing" in printed.out
     assert "SingularSystem" in printed.out
     assert "columns 1" in printed.out
@@ -101,6 +102,38 @@ def test_tasks_run_once_and_collect_lists_what_failed(sweep, capsys, monkeypatch
     assert main(["run", file, "--resume"]) == 12  # the singular one fails again, the others do not
     assert main(["collect", str(sweep / "all")]) == 12
     assert "2 done, 1 failed" in capsys.readouterr().out
+
+
+def test_a_task_that_has_not_converged_is_done_and_not_repeated(sweep, capsys):
+    file, out = str(sweep / "sweep.toml"), sweep / "all"
+    damped = '[[task]]\nsystem.hessian = "singular.npz"'
+    text = (sweep / "sweep.toml").read_text()
+    (sweep / "sweep.toml").write_text(
+        text.replace(damped, f'{damped}\nsystem.on_singular = "damp"')
+    )
+    assert main(["sweep", file, "--task", "0"]) == 0
+    assert main(["sweep", file, "--task", "1"]) == 10
+    assert "not converged: true residual" in capsys.readouterr().err
+    written = (out / "tasks" / "0001" / "x_bar.npy").stat().st_mtime_ns
+    assert main(["sweep", file, "--all"]) == 10
+    printed = capsys.readouterr()
+    assert "0001: done already" in printed.out
+    assert "not converged" in printed.err
+    assert (out / "tasks" / "0001" / "x_bar.npy").stat().st_mtime_ns == written
+
+    assert main(["collect", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "3 tasks: 3 done" in printed.out
+    assert "done, but not converged: 1" in printed.err
+    with (out / "results.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [row["converged"] for row in rows] == ["True", "False", "True"]
+    assert float(rows[0]["residual"]) <= 1e-8 < 0.1 < float(rows[1]["residual"])
+    assert "not converged" in rows[1]["why"]
+    assert main(["status", str(out)]) == 0
+    assert "0001:  done, not converged  " in capsys.readouterr().out
+    assert main(["report", str(out / "tasks" / "0001")]) == 0
+    assert ">done, not converged<" in (out / "tasks" / "0001" / "report.html").read_text()
 
 
 def test_a_dry_run_plans_the_largest_task(sweep, capsys):

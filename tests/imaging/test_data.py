@@ -63,3 +63,10 @@ def test_psnr():
     assert psnr(u, u) == float("inf")
     with pytest.raises(ShapeError):
         psnr(u, u[:5])
+
+
+def test_an_array_is_told_to_be_no_image(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 4)))
+    with pytest.raises(ConfigError, match="arrays are not taken") as caught:
+        read_image(tmp_path / "a.npy")
+    assert "PNG" in caught.value.fix

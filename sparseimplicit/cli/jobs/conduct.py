@@ -9,10 +9,11 @@ from typing import Any, Literal, Protocol
 import typer
 
 from ...cluster.interruption import Interruption
-from ...cluster.rundir import RunDirectory
+from ...cluster.rundir import RunDirectory, Status
 from ...cluster.slurm import job_end
 from ...errors import ConfigError, Interrupted, SparseImplicitError
 from ...linear.evidence import LIMIT, write_bundle
+from ..codes import OK, UNCONVERGED
 from ..files import check_writable
 from .running import Run
 from .source import Source
@@ -39,6 +40,9 @@ class Work(Protocol):
     def carry_out(self, run: RunDirectory, interruption: Interruption) -> dict[str, Any]:
         """Do it, and return its figures; say at every step how far it has come."""
 
+    def short(self, metrics: dict[str, Any]) -> str:
+        """Return what is missing for the result to be called converged; nothing if it is."""
+
     def size(self) -> int:
         """Return how large its largest problem is, to tell which of several is the largest."""
 
@@ -46,7 +50,7 @@ class Work(Protocol):
         """Return what it would cost, by the plan for its largest problem; nothing is solved."""
 
 
-def conduct(source: Source, work: Work, out: Path, limits: Run, mode: Mode) -> None:
+def conduct(source: Source, work: Work, out: Path, limits: Run, mode: Mode) -> int:
     """Carry out a job in a run directory.
 
     Parameters
@@ -54,6 +58,11 @@ def conduct(source: Source, work: Work, out: Path, limits: Run, mode: Mode) -> N
     mode : str
         With a run that was begun there: ``new`` refuses, ``resume`` goes on, unless it is done,
         ``again`` goes on and makes the results of a finished one once more, ``anew`` forgets it.
+
+    Returns
+    -------
+    int
+        The exit code of what is done: 0, or 10 if it has not converged.
 
     Raises
     ------
@@ -67,17 +76,29 @@ def conduct(source: Source, work: Work, out: Path, limits: Run, mode: Mode) -> N
     try:
         identity = work.identity()
         _check(run, identity, mode)
-        done = run.before is not None and run.before.state == "done"
-        if mode == "resume" and done and (out / "metrics.json").exists():
+        before = run.before
+        if (
+            mode == "resume" and before is not None and before.state == "done"
+            and (out / "metrics.json").exists()
+        ):  # fmt: skip
             typer.echo(f"{out}: done already")
-            return
+            return _told(before, out)
         work.open(out, mode == "anew")
         for stale in (out / "metrics.json", *(out / "failure").glob("*")):
             stale.unlink(missing_ok=True)
         run.begin(kind=work.kind, identity=identity, config=source.text, given=dict(source.given))
         _carry_out(work, run, limits)
+        return _told(run.status, out)
     finally:
         run.close()
+
+
+def _told(status: Status, out: Path) -> int:
+    """Say on standard error that a run which is done has not converged; return the exit code."""
+    if status.converged is not False:
+        return OK
+    typer.echo(f"{out}: done, {status.message}", err=True)
+    return UNCONVERGED
 
 
 def _check(run: RunDirectory, identity: str, mode: Mode) -> None:
@@ -89,24 +110,32 @@ def _check(run: RunDirectory, identity: str, mode: Mode) -> None:
             f"{run.folder} holds a run already ({before.state}).",
             fix="give --resume to go on with it, or another folder (--out).",
         )
+    anew = f"remove {run.folder}" if mode == "resume" else "give --no-resume"
     if before.identity != identity and (before.done or before.state == "done"):
         raise ConfigError(
             f"{run.folder} holds a run with another config or other images or files.",
-            fix="choose another folder (--out); or start over (`learn --no-resume`).",
+            fix=f"choose another folder (--out); or start over: {anew}.",
         )
 
 
 def _carry_out(work: Work, run: RunDirectory, limits: Run) -> None:
-    ends = [end for end in (job_end(), _own_end(limits)) if end is not None]
+
+    def hopeless(error: ConfigError) -> None:
+        told = error.at(str(run.folder))
+        run.fail(told)
+        typer.echo(f"{type(told).__name__}: {told}", err=True)
+
     watch = Interruption(
-        end=min(ends, default=None),
+        end=job_end(),
+        wished=_own_end(limits),
         grace=10.0 if limits.grace is None else limits.grace,
         abandoning=run.interrupt,
+        hopeless=hopeless,
     )
     try:
         with watch:
             metrics = work.carry_out(run, watch)
-        run.finish(metrics)
+        run.finish(metrics, work.short(metrics))
     except Interrupted as stop:
         run.interrupt(watch.reason)
         raise stop.at(str(run.folder)) from None

@@ -72,6 +72,10 @@ class EvaluationWork:
 
         return self.asked.carry_out(run.folder, watch=watch)
 
+    def short(self, metrics: dict[str, Any]) -> str:
+        """Return nothing: an image whose state is not found is an error."""
+        return ""
+
     def size(self) -> int:
         """Return the pixels of the largest image."""
         return max(read_truth(trial.path).size for trial in self.trials)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import typing
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -14,8 +15,11 @@ from pydantic.fields import FieldInfo
 from ...errors import ConfigError
 from ...imaging.models.registry import KINDS
 from .schema import JOBS, STAGES, Job, LearnJob
-from .source import EXAMPLE, Source, told
+from .source import KEYS, Source, told
 from .units import Finite, Section
+
+OTHER_WORDS: Final = {"train": "learn", "training": "learn", "eval": "evaluate", "test": "evaluate",
+                      "vjp": "gradient", "grid": "sweep"}  # fmt: skip
 
 
 def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:
@@ -33,12 +37,22 @@ def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:
     """
     kind = source.raw.get("kind", kinds[0])
     if kind not in kinds:
-        near = nearest(str(kind), kinds)
+        near = nearest(OTHER_WORDS.get(str(kind), str(kind)), kinds)
         raise ConfigError(
             f"{source.at('kind')} = {kind!r} is not valid here.",
             fix=f"{near}valid: {', '.join(kinds)}.",
         )
-    job = _validated(source, JOBS[kind], source.raw, ())
+    try:
+        job = _validated(source, JOBS[kind], source.raw, ())
+    except ConfigError as error:
+        unlike = "is missing" in error.what or "there is no key" in error.what
+        if not unlike or "kind" in source.raw or len(kinds) == 1:
+            raise
+        raise ConfigError(
+            f"{error.what.removesuffix('.')} (no 'kind' is told: taken as '{kind}').",
+            fix=f"{error.fix} Or say which kind of job it is: kind = "
+            f"{', '.join(json.dumps(one) for one in kinds)}.",
+        ) from error
     if isinstance(job, LearnJob):
         _validated(source, _model_section(source, job.model_kind), job.model, ("model",))
     return job  # type: ignore[return-value]
@@ -97,7 +111,7 @@ def _refused(
     shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
     return ConfigError(
         f"{source.at(*key)} = {shown} is not valid: {message[0].lower()}{message[1:]}{unit}.",
-        fix=f"{EXAMPLE}.",
+        fix=f"give {told(key)} as it is asked for; {KEYS}.",
     )
 
 

@@ -37,7 +37,8 @@ class Run(Section):
     """Where a job runs, and how long.
 
     out: the run directory, relative to the file. time: it ends by itself, in time to be taken up
-    again, before so long has gone by (``"50min"``); Slurm's end of the job is heeded anyway.
+    again, before so long has gone by (``"50min"``), but not before a step is done: each attempt
+    comes further. Slurm's end of the job is heeded anyway; if not one step fits, that is an error.
     grace: how long a step may go on after a signal before it is abandoned. memory: what plans may
     reckon with (``"16 GB"``). bundle: how much a failed solve may leave behind, to be reproduced.
     """

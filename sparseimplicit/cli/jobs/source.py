@@ -11,7 +11,7 @@ from typing import Any, Final
 from ...errors import ConfigError
 from .lines import line_of
 
-EXAMPLE: Final = "scripts/demo.toml is an example that works"
+KEYS: Final = "the README shows a job of each kind (On a cluster)"
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,17 @@ def read_source(path: Path, assignments: Sequence[str] = ()) -> Source:
         raw = tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist.", fix="check the path.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.",
+                          fix="give the file of a job.") from error  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.",
+                          fix="give a text, and save it as UTF-8.") from error  # fmt: skip
     except RecursionError as error:
-        raise ConfigError(f"{path} cannot be read as TOML: too deep.", fix=f"{EXAMPLE}.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}.", fix=f"{EXAMPLE}.") from error
+        raise ConfigError(f"{path} cannot be read as TOML: too deep.", fix=f"{KEYS}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.",
+                          fix=f"mend that place; {KEYS}.") from error  # fmt: skip
     return Source(path, text, raw, {}).setting(dict(map(_assignment, assignments)))
 
 

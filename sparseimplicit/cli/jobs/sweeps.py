@@ -9,7 +9,7 @@ import typer
 from ...cluster.outcomes import outcome_of
 from ...cluster.tasks import Task, expanded, write_tasks
 from ...errors import ConfigError, Interrupted, SparseImplicitError
-from ..codes import INCOMPLETE
+from ..codes import INCOMPLETE, OK
 from ..files import check_writable
 from .conduct import conduct
 from .reading import checked_job
@@ -73,8 +73,10 @@ class Sweep:
             )
         return self.tasks[number]
 
-    def run_task(self, number: int) -> None:
+    def run_task(self, number: int) -> int:
         """Carry out one task, or go on with it; nothing is done if it is done.
+
+        Returns its exit code, 10 for one that is done and has not converged.
 
         Raises
         ------
@@ -87,12 +89,14 @@ class Sweep:
         typer.echo(f"task {number}: {task.title}")
         try:
             work, limits = work_of(source, self.job_of(task))
-            conduct(source, work, self.folder_of(task), limits, "resume")
+            return conduct(source, work, self.folder_of(task), limits, "resume")
         except SparseImplicitError as error:
             raise error.at(f"task {number} ({task.title})") from error.__cause__
 
-    def run_all(self, resume: bool) -> None:
+    def run_all(self, resume: bool) -> int:
         """Carry out all tasks, one after the other; a failed one does not stop the others.
+
+        Returns an exit code: 10 if all are done, and some have not converged.
 
         Raises
         ------
@@ -109,10 +113,10 @@ class Sweep:
                 f"{self.out} holds {len(begun)} tasks that were begun.",
                 fix="give --resume to go on with them, or another --out.",
             )
-        failed = 0
+        failed, worst = 0, OK
         for task in self.tasks:
             try:
-                self.run_task(task.number)
+                worst = max(worst, self.run_task(task.number))
             except Interrupted:
                 raise
             except SparseImplicitError as error:
@@ -120,6 +124,7 @@ class Sweep:
                 typer.echo(f"{type(error).__name__}: {error}", err=True)
         if failed:
             raise typer.Exit(INCOMPLETE)
+        return worst
 
     def foretold(self) -> str:
         """Return the plan of the task with the largest problem."""

@@ -12,7 +12,7 @@ from ...cluster.rundir import RunDirectory
 from ...errors import ConfigError
 from ...linear import Operator
 from ..files import declared_structure, read_array, read_matrix
-from ..gradient import gradient
+from ..gradient import compute, unmet
 from .foretold import foretold
 from .schema import GradientJob
 from .source import Source
@@ -58,13 +58,16 @@ class GradientWork:
     def carry_out(self, run: RunDirectory, interruption: Interruption) -> dict[str, Any]:
         """Compute x̄ and write it."""
         out = run.folder / "x_bar.npy"
-        gradient(
+        record = compute(
             **self.files, out=out, solver=self.job.solver.linear, rtol=self.job.solver.rtol,
             structure=self.job.system.structure, on_singular=self.job.system.on_singular,
         )  # fmt: skip
         run.progress(1, 1)
-        record: dict[str, Any] = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
         return record
+
+    def short(self, metrics: dict[str, Any]) -> str:
+        """Return how far the residual is from what was asked, of a damped matrix."""
+        return unmet(metrics)
 
     def size(self) -> int:
         """Return the bytes of the matrix."""

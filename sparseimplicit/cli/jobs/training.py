@@ -92,8 +92,12 @@ class TrainingWork:
             progress.finish(trained)
         for message in (*trained.notes, *trained.messages):
             run.log("note", what=message)
-        run.progress(len(trained.history) - 1, len(trained.history) - 1)
+        run.progress(trained.history[-1].step, trained.history[-1].step)
         return self._results(out, trained, time.perf_counter() - started)
+
+    def short(self, metrics: dict[str, Any]) -> str:
+        """Return which stages ended before they met their tolerance, and why."""
+        return "; ".join(metrics["unmet"])
 
     def size(self) -> int:
         """Return the pixels of the largest image."""

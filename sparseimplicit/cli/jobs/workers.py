@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,11 +99,45 @@ def _on_dask(source: Source, told: DaskCluster, count: int, logs: Path) -> Worke
             "cert and key.", fix="give all four of them, or none.",
         )  # fmt: skip
     security = {name: source.folder / str(file) for name, file in files.items()} if given else None
+    if security is not None:
+        _check_certificates(source, security)
     if told.slurm is not None:
         count = told.slurm.nodes
     elif told.address is None:
         count = count or available_cores()
     return Workers("dask", count, told, security, logs)
+
+
+def _check_certificates(source: Source, files: dict[str, Path]) -> None:
+    """Refuse, before any work, files that are not there or are not what their key says."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def locked() -> str:
+        return ""  # nobody is there to be asked
+
+    reads = {
+        "ca": lambda: context.load_verify_locations(files["ca"]),
+        "cert": lambda: context.load_verify_locations(files["cert"]),
+        "key": lambda: context.load_cert_chain(files["cert"], files["key"], locked),
+    }
+    wanted = {"ca": "certificates (PEM)", "cert": "a certificate (PEM)",
+              "key": "the key of run.dask.cert (PEM, without a password)"}  # fmt: skip
+    for name, path in files.items():
+        place = source.at("run", "dask", name)
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"{place}: {path} cannot be read: {error.strerror or error}.",
+                fix="check the path; it is relative to the job's file.",
+            ) from error
+        try:
+            reads[name]()
+        except (OSError, ValueError) as error:  # SSLError is one
+            raise ConfigError(
+                f"{place}: {path} does not hold {wanted[name]}: {error}.",
+                fix="give the file that the scheduler was started with.",
+            ) from error
 
 
 def _slurm(told: DaskSlurm) -> dict[str, Any]:

@@ -78,6 +78,11 @@ class Run:
         self._told = 0  # notes of the store
 
     @property
+    def next(self) -> int:
+        """The number of the step that comes next; some before it may be lost from the history."""
+        return self.history[-1].step + 1 if self.history else 0
+
+    @property
     def learned_from(self) -> range:
         """The images to learn from."""
         return range(len(self.plan.examples))
@@ -105,7 +110,7 @@ class Run:
             step=0, stage=0, in_stage=0, method="start", images=len(own),
             theta_mean=float(theta.mean()),
             value=sum(a.value for a in own) / self.plan.pixels(self.learned_from) + extra,
-            gradient_norm=0.0, gradient_error=None, rtol=rtol,
+            gradient_norm=None, gradient_error=None, rtol=rtol,
             psnr=float(np.mean([a.psnr for a in own])), validation=validation, best=True,
             work=Work.total([a.work for a in told.answers]),
             seconds=_seconds(told, time.perf_counter() - started), notes=_notes(told),
@@ -166,7 +171,7 @@ class Run:
         seconds = dict(evaluated.seconds)
         if validate and self.held_out:
             validation, told = self.validated(theta)
-            better = self.judged(theta, validation, len(self.history))
+            better = self.judged(theta, validation, self.next)
             seconds = summed([seconds, _seconds(told, 0.0)])
             notes = (*notes, *_notes(told))
         elif not self.held_out:
@@ -174,7 +179,7 @@ class Run:
         seconds["wall"] = evaluated.seconds["wall"] + time.perf_counter() - started
         patience = self.plan.validation.patience if self.plan.validation else 0
         step = Step(
-            step=len(self.history), stage=stage, in_stage=self._done(stage) + 1,
+            step=self.next, stage=stage, in_stage=self._done(stage) + 1,
             method=self.plan.stages[stage].method,
             images=evaluated.images, theta_mean=float(theta.mean()), value=evaluated.value,
             gradient_norm=float(np.linalg.norm(evaluated.gradient)),
@@ -218,7 +223,7 @@ class Run:
         score = -evaluated.value if full else -np.inf  # over a few images it tells nothing
         if full and -evaluated.value <= self.best.score:
             return False
-        self.best = Best(theta.copy(), score, len(self.history))
+        self.best = Best(theta.copy(), score, self.next)
         return True
 
     def _regularized(self, theta: Array) -> tuple[float, Array]:
@@ -226,10 +231,11 @@ class Run:
         return regularize(tuple(plan.regularizers), plan.packing, theta, plan.first)
 
     def _done(self, stage: int) -> int:
-        return sum(s.stage == stage and s.in_stage > 0 for s in self.history)
+        """Return how many steps of a stage are made; some may be lost from the history."""
+        return max((s.in_stage for s in self.history if s.stage == stage), default=0)
 
     def _name(self) -> str:
-        return f"{len(self.history):06d}"
+        return f"{self.next:06d}"
 
     def _write(
         self, step: Step, arrays: dict[str, Array], facts: dict[str, Any], replayed: bool

@@ -22,7 +22,8 @@ class Step(Report):
     images : int
     value : float
         Σ ½‖u − truth‖² / pixels over these images, and the regularisers, at θ before the step.
-    gradient_norm : float
+    gradient_norm : float or None
+        None at the start, where none is computed.
     gradient_error : float or None
         Bound on ‖gradient − exact‖, to first order: the errors of all images added up. Where it
         was estimated.
@@ -51,7 +52,7 @@ class Step(Report):
     images: int
     theta_mean: float
     value: float
-    gradient_norm: float
+    gradient_norm: float | None
     gradient_error: float | None
     rtol: float
     psnr: float

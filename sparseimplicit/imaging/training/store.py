@@ -91,11 +91,14 @@ class Store:
         """
         found: list[Point] = []
         for number in sorted(self._numbers(), reverse=True):
-            found = self._chain(number)
+            found, why = self._chain(number)
             if found:
                 break
-            self.notes.append(f"step {number} of the checkpoint is damaged; the one before it is "
+            self.notes.append(f"step {number} of the checkpoint {why}; the best one before it is "
                               "taken")  # fmt: skip
+        if self.notes and not found and self._numbers():
+            self.notes.append("no step of the checkpoint is whole with all it needs: all is begun "
+                              "anew")  # fmt: skip
         self._points = {point.step.step: _lean(point) for point in found}
         self._clean()
         return found
@@ -105,19 +108,21 @@ class Store:
         last = max(self._points, default=-1)
         path = self.folder / "history.jsonl"
         lines = path.read_bytes().splitlines() if path.exists() else []
-        steps: list[Step] = []
+        found: dict[int, Step] = {}
         for line in lines:
             try:
                 step = Step.of(json.loads(line))
             except (ValueError, TypeError, KeyError):
-                break  # cut off when the process was killed
-            if step.step > last or step.step != len(steps):
-                break
-            steps.append(step)
+                continue  # cut off when the process was killed
+            if step.step <= last:
+                found[step.step] = step
+        found |= {number: point.step for number, point in self._points.items()}
+        steps = [found[number] for number in sorted(found)]
         text = b"".join(_line(step) for step in steps)
         write_atomically(path, lambda file: file.write(text))
-        if len(steps) <= last:
-            self.notes.append(f"the history lacks steps {len(steps)} to {last}")
+        lost = [number for number in range(last + 1) if number not in found]
+        if lost:
+            self.notes.append(f"the history lacks step{_numbered(lost)}")
         return steps
 
     def write(self, point: Point) -> None:
@@ -161,20 +166,27 @@ class Store:
             if path.stem not in needed and int(path.stem.partition("-")[0]) <= number:
                 path.unlink(missing_ok=True)
 
-    def _chain(self, number: int) -> list[Point]:
-        """Return a point that is whole with all it needs, at the end; [] if it is not."""
+    def _chain(self, number: int) -> tuple[list[Point], str]:
+        """Return a point that is whole with all it needs, at the end; or [], and why it is not."""
         last = self._read(number)
         if last is None:
-            return []
-        if not all(whole(self.states / f"{place}.npz") for place in set(last.places.values())):
-            return []
+            return [], f"is damaged ({self._path(number).name})"
+        for place in sorted(set(last.places.values())):
+            path = self.states / f"{place}.npz"
+            if not path.exists() and number < max(self._numbers()) - 1:
+                return [], "is too old: only the last two keep their states"
+            if not whole(path):
+                told = "damaged" if path.exists() else "missing"
+                return [], f"is damaged: of its states, {path.name} is {told}"
         chain = [last]
         while last.replayed and chain[0].step.in_stage > 1:
+            path = self._path(chain[0].step.step - 1)
             before = self._read(chain[0].step.step - 1)
             if before is None:
-                return []
+                told = "damaged" if path.exists() else "missing"
+                return [], f"is whole, but {path.name}, which it needs, is {told}"
             chain.insert(0, before)
-        return chain
+        return chain, ""
 
     def _read(self, number: int) -> Point | None:
         arrays = read_arrays(self._path(number))
@@ -232,7 +244,7 @@ def check_run(folder: Path, run: str) -> None:
     elif not stamp.exists() or stamp.read_text(encoding="utf-8") != run:
         raise ConfigError(
             f"{folder} holds the checkpoint of a run with another config or other images.",
-            fix="choose another folder; or start over (`learn --no-resume`).",
+            fix=f"choose another folder; or start over: remove {folder} (or `learn --no-resume`).",
         )
 
 
@@ -241,6 +253,12 @@ def clear(folder: Path) -> None:
     for path in [*folder.glob("step-*.npz"), *folder.glob("states/*.npz"), folder / "run",
                  folder / "history.jsonl"]:  # fmt: skip
         path.unlink(missing_ok=True)
+
+
+def _numbered(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f" {numbers[0]}"
+    return f"s {', '.join(map(str, numbers[:8]))}{' …' if len(numbers) > 8 else ''}"
 
 
 def _line(step: Step) -> bytes:

@@ -12,7 +12,7 @@ from ...outer import Work
 from ..data import psnr
 from .examples import Example
 from .fullbatch import FullBatchStage
-from .minibatch import run_minibatch
+from .minibatch import STOPPED, run_minibatch
 from .plan import Training
 from .run import Callback, Run
 from .stages import Minibatch
@@ -54,13 +54,16 @@ class Trained:
     scores, validation : tuples of Score
         Of the images learned from, and of those held out, at θ.
     history : tuple of Step
-        Also of steps that were taken from a checkpoint: the first ``resumed`` ones.
+        Also of steps that were taken from a checkpoint: the first ``resumed`` ones. Those whose
+        record was lost are missing: their numbers tell.
     converged : bool
         Every stage by L-BFGS-B met its tolerance.
     messages : tuple of str
         Why each stage ended.
     notes : tuple of str
         What was damaged or lost, and made again.
+    unmet : tuple of str
+        Why each stage ended that neither met its tolerance nor was ended by the images held out.
     """
 
     theta: Array
@@ -72,11 +75,23 @@ class Trained:
     converged: bool
     messages: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
 
     @property
     def work(self) -> Work:
         """All work of this process, the last states included."""
-        own = [step.work for step in self.history[self.resumed :]]
+        return self._work(self.resumed)
+
+    @property
+    def work_in_all(self) -> Work:
+        """The work of all processes that have had a part in this, from the first step on.
+
+        That of a step counts once, however often it was begun; of the last states, this process's.
+        """
+        return self._work(0)
+
+    def _work(self, first: int) -> Work:
+        own = [step.work for step in self.history[first:]]
         return Work.total([*own, *(score.work for score in self.scores + self.validation)])
 
 
@@ -128,7 +143,7 @@ def train(
             plan.linear_solver, None if store is None else store.states,
         )  # fmt: skip
         run = Run(plan, visitors, store, callback)
-        messages, converged = _stages(run, [] if store is None else store.resume())
+        messages, converged, unmet = _stages(run, [] if store is None else store.resume())
         scores = _scores(run)
     finally:
         if visitors is not None:
@@ -139,12 +154,18 @@ def train(
     return Trained(
         run.best.theta, run.best.step, scores[:count], scores[count:], tuple(run.history),
         run.resumed, converged, tuple(messages), () if store is None else tuple(store.notes),
+        tuple(unmet),
     )  # fmt: skip
 
 
-def _stages(run: Run, points: list[Point]) -> tuple[list[str], bool]:
-    """Run all stages, from a point on; return why each ended, and whether all converged."""
+def _stages(run: Run, points: list[Point]) -> tuple[list[str], bool, list[str]]:
+    """Run all stages, from a point on.
+
+    Returns why each ended, whether all converged, and which of the reasons mean that one ended
+    before it was done.
+    """
     messages: list[str] = []
+    unmet: list[str] = []
     converged = True
     first = 0
     try:
@@ -168,9 +189,11 @@ def _stages(run: Run, points: list[Point]) -> tuple[list[str], bool]:
                 message, good = FullBatchStage(run, stage, number, held).finish()
                 messages.append(message)
                 converged = converged and good
+                if not good and message != STOPPED:
+                    unmet.append(f"stage {number}: {message}")
     except StopIteration:
-        return [*messages, "the callback asked to stop"], False
-    return messages, converged
+        return [*messages, "the callback asked to stop"], False, unmet
+    return messages, converged, unmet
 
 
 def _scores(run: Run) -> tuple[Score, ...]:

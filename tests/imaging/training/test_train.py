@@ -173,6 +173,7 @@ def test_history_tells_time_and_error(whole):
         assert step.seconds["forward"] > 0
     errors = [step.gradient_error for step in whole.history if step.method == "adam"]
     assert [e is not None for e in errors] == [True, False, True, False]
+    assert [s.gradient_norm is None for s in whole.history] == [s.step == 0 for s in whole.history]
     assert whole.work.adjoint_solves == sum(s.images for s in whole.history[1:])
 
 
@@ -280,6 +281,43 @@ def test_a_checkpoint_damaged_beyond_use_starts_over(plan, whole, tmp_path):
     resumed = train(plan, checkpoint=tmp_path)
     assert resumed.resumed == 0
     same(resumed, whole)
+
+
+def test_an_old_step_that_is_missing_is_named(plan, whole, tmp_path):
+    with pytest.raises(Killed):
+        train(plan, checkpoint=tmp_path, callback=killer(7))  # the third by L-BFGS-B
+    (tmp_path / "step-000005.npz").unlink()
+    resumed = train(plan, checkpoint=tmp_path)
+    lacks = "of the checkpoint is whole, but step-000005.npz, which it needs, is missing"
+    for number in (6, 7):
+        assert any(f"step {number} {lacks}" in note for note in resumed.notes)
+    assert not any("is damaged" in note for note in resumed.notes)
+    assert resumed.resumed == 0
+    same(resumed, whole)
+
+
+@pytest.mark.parametrize("cut", ["last", "middle", "all"])
+@pytest.mark.parametrize("at", [3, 7])
+def test_a_history_that_was_cut_changes_no_number(plan, whole, tmp_path, at, cut):
+    with pytest.raises(Killed):
+        train(plan, checkpoint=tmp_path, callback=killer(at))
+    path = tmp_path / "history.jsonl"
+    text = path.read_bytes()
+    third = text.index(b"\n", text.index(b"\n") + 1)
+    path.write_bytes({"last": text[:-20], "middle": text[: third - 9] + text[third:],
+                      "all": b""}[cut])  # fmt: skip
+    resumed = train(plan, checkpoint=tmp_path)
+    np.testing.assert_array_equal(resumed.theta, whole.theta)
+    assert resumed.best_step == whole.best_step
+    told = {step.step: step for step in resumed.history}
+    for step in whole.history[at:]:
+        assert told[step.step].value == step.value
+        assert told[step.step].in_stage == step.in_stage
+    assert resumed.history[-1].step == whole.history[-1].step
+    lost = {step.step for step in whole.history} - set(told)
+    assert all(any(str(number) in note for note in resumed.notes) for number in lost)
+    if cut == "last":  # the last step is in the checkpoint, too
+        assert not lost
 
 
 def test_files_of_old_steps_are_removed(plan, tmp_path):
