@@ -160,7 +160,8 @@ def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(zygote, tmp_path, smal
     again = [event["step"] for event in events(run)[begun:] if event["event"] == "step"]
     if cut:
         said = run.with_suffix(".out").read_text()
-        assert re.search(rf"step {done} of the checkpoint is damaged.*; the best one before it is taken", said)
+        told = rf"step {done} of the checkpoint is damaged.*; the best one before it is taken"
+        assert re.search(told, said)
         assert again[0] == done
     elif again:
         assert again[0] == done + 1
