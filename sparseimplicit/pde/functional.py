@@ -14,7 +14,7 @@ from .equation import Equation, integrals_of
 from .integral import Integral, integral
 from .losses import Array, Loss, Values
 from .shapes import check_basis, check_slopes
-from .spaces import vector_of
+from .spaces import spaces_of, vector_of
 
 
 class Functional(Loss):
@@ -42,7 +42,7 @@ class Functional(Loss):
         *,
         data: Any = None,
     ) -> None:
-        self.problem, spaces = problem, problem.spaces
+        self.problem, spaces = problem, spaces_of(problem, "pde.Functional")
         if callable(form):
             first = spaces.integrals[0]
             integrals = [integral(form, first.state, first.control, data)]

@@ -16,7 +16,7 @@ from scipy import sparse
 from ..errors import NonFinite, ShapeError, StructureError
 from .energy import Energy
 from .equation import Equation
-from .spaces import vector_of
+from .spaces import spaces_of, vector_of
 from .weighting import symmetric_matrix
 
 Array = NDArray[np.float64]
@@ -142,7 +142,7 @@ class Tracking(Loss):
         *,
         observe: Any = None,
     ) -> None:
-        size = problem.spaces.size
+        size = spaces_of(problem, "pde.Tracking").size
         self.problem = problem
         self.observe = None if observe is None else sparse.csr_array(observe)
         count = size if self.observe is None else self.observe.shape[0]
@@ -198,7 +198,9 @@ class Linear(Loss):
 
     def __init__(self, problem: Equation | Energy, weights: Any) -> None:
         self.problem = problem
-        self.weights = vector_of(weights, problem.spaces.size, "weights", "pde.Linear")
+        self.weights = vector_of(
+            weights, spaces_of(problem, "pde.Linear").size, "weights", "pde.Linear"
+        )
         if not np.isfinite(self.weights).all():
             raise NonFinite("weights holds NaN or infinity.", where="pde.Linear")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ShapeError
+from ..errors import ShapeError, StructureError
 from ..packing import Packing
 from .dirichlet import Fixed, Split, fixed
 from .integral import Integral, is_number
@@ -226,3 +226,14 @@ def touched(basis: Any) -> NDArray[np.bool_]:
     ]
     found = np.stack(sizes)
     return np.asarray(found > 1e-10 * found.max(initial=0.0))
+
+
+def spaces_of(problem: Any, where: str) -> Any:
+    """Return the spaces of an equation or energy; refuse what has none, as a basis."""
+    if not hasattr(problem, "spaces"):
+        raise StructureError(
+            f"a loss is over the states of a problem, got {type(problem).__name__}.",
+            where=where,
+            fix="give the pde.Equation or pde.Energy that the states belong to.",
+        )
+    return problem.spaces

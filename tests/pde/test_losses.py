@@ -274,3 +274,10 @@ def test_an_error_of_a_form_is_told_where_it_is():
     V = skfem.Basis(skfem.MeshTri().refined(1), skfem.ElementTriP1())
     with pytest.raises(StructureError, match=r"test_losses\.py, line \d+\): NameError"):
         pde.Equation(lambda u, v, m: nosuch * v, state=V, control=V)  # noqa: F821
+
+
+@pytest.mark.parametrize("loss", [pde.Tracking, pde.Linear])
+def test_a_basis_is_no_problem(loss):
+    V = skfem.Basis(skfem.MeshTri(), skfem.ElementTriP1())
+    with pytest.raises(StructureError, match="over the states of a problem, got CellBasis"):
+        loss(V, np.ones(V.N))
