@@ -42,6 +42,7 @@ def warm_up() -> float:
         vectors.dots(column, column)
         vectors.finite(column[:, 0])
         vectors.finite(np.zeros(n))
+        vectors.fingerprint(np.zeros(n))
         vectors.shorten(column.T, (0, 1))
         vectors.step(one, column, column, column.copy(), column.copy())
         vectors.direction(one, column, column.copy(), column[:, 0])

@@ -8,7 +8,6 @@ again while that helps, time is taken, and the report is written.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Final, final
@@ -16,6 +15,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from ..errors import ShapeError, SparseImplicitError, StructureError
+from ..kernels.vectors import fingerprint
 from .checks import backend_errors, check_rtol, checked_columns
 from .evidence import keep_evidence
 from .method import Empty, Needs, PreparedMethod
@@ -105,23 +105,23 @@ class PreparedSystem:
         self.report: Final = report
         self._probed: Final = Probed(operator, method, solver.label)
         costly = method.factorizations > 0 and operator.entries is not None
-        self._digest: Final = _digest(operator) if costly else None
+        self._fingerprint: Final = fingerprint(operator.entries.data) if costly else None
 
     def is_of(self, operator: Operator) -> bool:
         """Whether a costly preparation of a matrix would be this one again, to the bit.
 
-        All entries are compared; and their digest with the one taken when this was prepared, for an
+        All entries are compared; and their fingerprint with that of when this was prepared, for an
         array that its owner writes anew for each matrix is the same array, of other values.
         """
         mine = self.operator
-        if self._digest is None or operator.preconditioning_entries is not operator.entries:
+        if self._fingerprint is None or operator.preconditioning_entries is not operator.entries:
             return False
         if (mine.structure, mine.grid) != (operator.structure, operator.grid):
             return False
         if not mine.same_pattern(operator):
             return False
         old, new = mine.source.data, operator.source.data  # entries, for both have a pattern
-        return (old is new or np.array_equal(old, new)) and _digest(operator) == self._digest
+        return (old is new or np.array_equal(old, new)) and fingerprint(new) == self._fingerprint
 
     @property
     def seconds_inside(self) -> float:
@@ -240,12 +240,6 @@ def check_needs(label: str, needs: Needs, operator: Operator) -> None:
             fix="declare Operator(A, structure=Structure.POSITIVE_DEFINITE) if it is so, or use "
             "'superlu' or 'gmres'.",
         )
-
-
-def _digest(operator: Operator) -> bytes:
-    """Return what tells the values of a matrix from all others."""
-    values = np.ascontiguousarray(operator.entries.data)
-    return hashlib.sha1(values.data, usedforsecurity=False).digest()
 
 
 def _declared(matrix: Any, neighbour: Operator) -> Structure | None:

@@ -29,7 +29,7 @@ class Passed:
     def take(self, operator: Operator, solver: Solver) -> PreparedSystem | None:
         """Return the system if a fresh one of this matrix by this solver would be the same.
 
-        Cost: one comparison of all entries, and where they agree one digest.
+        Cost: one comparison of all entries, and where they agree one fingerprint.
         """
         system, self._system = self._system, None
         if system is None or not _alike(system.solver, solver) or not system.is_of(operator):

@@ -79,3 +79,26 @@ def test_one_entry_that_is_not_finite_is_found(monkeypatch, form, bad):
         a[-2] = bad
     assert vectors.finite(a) == bool(np.isfinite(a).all())
     assert vectors.finite(a[:0])
+
+
+@pytest.mark.parametrize("limit", [1, 10**9])
+def test_a_fingerprint_is_of_every_bit(monkeypatch, limit):
+    monkeypatch.setattr(vectors, "PARALLEL_ROWS", limit)
+    a = arrays(vectors.CHUNK * 2 + 5, 1, 1)[0][:, 0]
+    first = vectors.fingerprint(a)
+    words = a.view(np.uint64)
+    expected = [twin.mixed(words[c * vectors.CHUNK :][: vectors.CHUNK]) for c in range(3)]
+    assert np.frombuffer(first, np.uint64).tolist() == expected
+    others = []
+    for change in (
+        lambda b: b.__setitem__([3, 4], -b[[3, 4]]),  # two of the highest bits
+        lambda b: b.__setitem__([3, 4], b[[4, 3]]),
+        lambda b: b.__setitem__(-1, np.nextafter(b[-1], 9.0)),
+        lambda b: b.__setitem__(0, 0.0),
+        lambda b: b.__setitem__(0, -0.0),
+    ):
+        other = a.copy()
+        change(other)
+        others.append(vectors.fingerprint(other))
+    assert len({first, *others}) == 6
+    assert vectors.fingerprint(np.repeat(a, 2)[::2]) == first
