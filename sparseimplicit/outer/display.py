@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final, TextIO
 
+from ..errors import ConfigError
 from .history import Evaluation
 
 HEAD: Final = (
@@ -46,7 +47,12 @@ class IterationDisplay:
     file : text file, optional
         Standard output by default.
     every : int
-        Print one evaluation out of so many; what failed is printed anyhow.
+        Print one evaluation out of so many, 1 or more; what failed is printed anyhow.
+
+    Raises
+    ------
+    ConfigError
+        If ``every`` is no such number.
 
     Notes
     -----
@@ -69,7 +75,9 @@ class IterationDisplay:
     """
 
     def __init__(self, file: TextIO | None = None, *, every: int = 1) -> None:
-        self._file, self._every = file, max(every, 1)
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ConfigError(f"every={every!r}.", where="IterationDisplay", fix="give 1 or more.")
+        self._file, self._every = file, every
 
     def __call__(self, evaluation: Evaluation) -> None:
         """Print it."""

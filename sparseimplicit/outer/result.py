@@ -16,7 +16,10 @@ class MinimizeResult:
 
     Attributes
     ----------
-    x, value : array, float
+    x : array, shape (n_x,)
+    value : float
+        The loss there, corrected by λᵀ c for what the states miss: to second order that of the
+        exact states. ``loss(x, solved.y)`` differs from it to first order, by about gradient_rtol.
     solved : SolvedState, or a tuple of them where several problems were given
     history : tuple of Evaluation
     work : tuple of Work

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 import sparseimplicit as si
+from sparseimplicit.errors import ConfigError
 
 
 def quadratic(n=6):
@@ -74,3 +75,9 @@ def test_what_failed_and_what_was_known_is_said(tmp_path):
     si.minimize(loss, fragile, 4.5, y0=4.5, checkpoint=tmp_path,
                 callback=si.IterationDisplay(told))  # fmt: skip
     assert "from the checkpoint" in told.getvalue()
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True])
+def test_every_so_many_is_one_or_more(every):
+    with pytest.raises(ConfigError, match="every="):
+        si.IterationDisplay(every=every)

@@ -45,8 +45,7 @@ def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:
     try:
         job = _validated(source, JOBS[kind], source.raw, ())
     except ConfigError as error:
-        unlike = "is missing" in error.what or "there is no key" in error.what
-        if not unlike or "kind" in source.raw or len(kinds) == 1:
+        if not _unlike(error.__cause__) or "kind" in source.raw or len(kinds) == 1:
             raise
         raise ConfigError(
             f"{error.what.removesuffix('.')} (no 'kind' is told: taken as '{kind}').",
@@ -56,6 +55,13 @@ def checked_job(source: Source, kinds: Sequence[str] = tuple(JOBS)) -> Job:
     if isinstance(job, LearnJob):
         _validated(source, _model_section(source, job.model_kind), job.model, ("model",))
     return job  # type: ignore[return-value]
+
+
+def _unlike(cause: BaseException | None) -> bool:
+    """Whether keys are missing, or unknown: so the file may be a job of another kind."""
+    if not isinstance(cause, ValidationError):
+        return False
+    return any(found["type"] in ("missing", "extra_forbidden") for found in cause.errors())
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
