@@ -32,8 +32,8 @@ class Interruption:
     ----------
     end : float or None
         When the time is up, in seconds since 1970: the process will be killed then. If not one step
-        is done by then, taking it up again would be in vain: ``hopeless`` is told, and the process
-        ends with 2.
+        is done by then, or by a signal in the second half of the time, taking it up again would be
+        in vain: ``hopeless`` is told, and the process ends with 2.
     wished : float or None
         When the time is up by the user's wish. It counts once a step is done, so that every attempt
         comes further.
@@ -130,8 +130,10 @@ class Interruption:
                     told = [time.time() + self.grace]
 
     def _abandon(self) -> None:
-        if not self.reason and not self._stepped and self._hopeless is not None:
-            seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self._began
+        # A signal that comes in the second half of the time announces its end.
+        ending = not self.reason or (self.end is not None and seconds > self.end - time.time())
+        if ending and not self._stepped and self._hopeless is not None:
             try:
                 self._hopeless(ConfigError(
                     f"the time of the job is too short: not one step was done in {seconds:.0f} s.",
