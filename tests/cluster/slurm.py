@@ -37,7 +37,7 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 JobRequeue=1
-KillWait=20
+KillWait=120
 MinJobAge=600
 ReturnToService=2
 StateSaveLocation={folder}/state
@@ -119,8 +119,21 @@ class Slurm:
 
     def state(self, job):
         """Of a job or a task of an array: RUNNING, COMPLETED, FAILED, TIMEOUT, …"""
+        return self._shown(job, "JobState")
+
+    def restarts(self, job):
+        """How often a job or a task of an array was requeued."""
+        return int(self._shown(job, "Restarts"))
+
+    def _shown(self, job, key):
         told = self.said("scontrol", "-o", "show", "job", job)
-        return told.partition("JobState=")[2].partition(" ")[0]
+        return told.partition(f" {key}=")[2].partition(" ")[0]
+
+    def told(self, jobs):
+        """What a failure wants to know of jobs: what Slurm shows, and how its logs end."""
+        shown = [self.said("scontrol", "show", "job", job) for job in jobs]
+        logs = [path.read_text(errors="replace")[-4000:] for path in self.folder.glob("*d.log")]
+        return "\n".join([*shown, *logs])
 
     def queued(self):
         """The numbers of all that waits or runs."""

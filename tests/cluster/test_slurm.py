@@ -18,7 +18,7 @@ from sparseimplicit.cli.app import main
 from .slurm import Slurm, missing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TASKS, PATIENCE = 8, 240.0
+TASKS, PATIENCE = 8, 600.0
 KILLED, LATE, SIGNALLED = 2, 3, 5  # tasks with more steps than the others
 JOB = """
 [model]
@@ -62,10 +62,10 @@ def sweep(tmp_path):
     return tmp_path
 
 
-def until(true, what):
+def until(true, what, told=str):
     end = time.monotonic() + PATIENCE
     while not true():
-        assert time.monotonic() < end, f"{what} did not come about"
+        assert time.monotonic() < end, f"{what} did not come about\n{told()}"
         time.sleep(0.02)
 
 
@@ -81,6 +81,27 @@ def stopped_in_mid_run(folder):
     done = max(steps())
     assert done < 150
     return pid, done
+
+
+def begun_anew(slurm, tasks, folder):
+    """Wait until Slurm has requeued each task; have it begin at once, not two minutes later."""
+
+    def told():
+        logs = [folder / f"{task.partition('_')[2]}.log" for task in sorted(waiting)]
+        return "\n".join([slurm.told(waiting), *(log.read_text()[-4000:] for log in logs)])
+
+    waiting = set(tasks)
+
+    def all_begun():
+        for task in tuple(waiting):
+            if slurm.restarts(task) >= 1 and slurm.state(task) in ("PENDING", "RUNNING"):
+                if slurm.state(task) == "PENDING":
+                    slurm.said("scontrol", "update", f"JobId={task}", "StartTime=now")
+                slurm.said("scontrol", "update", f"JobId={task}", "TimeLimit=20")
+                waiting.remove(task)
+        return not waiting
+
+    until(all_begun, "the requeue", told)
 
 
 def begun_at(folder):
@@ -105,19 +126,17 @@ def test_an_array_survives_a_kill_a_time_limit_and_a_signal(slurm, sweep, capsys
     # SIGKILL: the task fails, and says nothing.
     pid, killed_at = stopped_in_mid_run(folders[KILLED])
     os.kill(pid, signal.SIGKILL)
-    # Cancelled at its time limit, which it cannot see coming: it stands still until Slurm ends it.
     _, late_at = stopped_in_mid_run(folders[LATE])
+    pid, signalled_at = stopped_in_mid_run(folders[SIGNALLED])
+    # Cancelled at its time limit, which it cannot see coming: it stands still until Slurm ends it.
     end = datetime.datetime.now() + datetime.timedelta(seconds=2)
     slurm.said("scontrol", "update", f"JobId={job}_{LATE}",
                f"EndTime={end.isoformat(timespec='seconds')}")  # fmt: skip
     # A signal before the end: it writes its step, asks for a requeue, and is begun again.
-    pid, signalled_at = stopped_in_mid_run(folders[SIGNALLED])
     slurm.said("scancel", "--batch", "--signal=USR1", f"{job}_{SIGNALLED}")
     os.kill(pid, signal.SIGCONT)
-    for task in (LATE, SIGNALLED):
-        until(lambda name=f"{job}_{task}": slurm.state(name) == "PENDING", "the requeue")
-        slurm.said("scontrol", "update", f"JobId={job}_{task}", "StartTime=now", "TimeLimit=20")
-    until(lambda: not slurm.queued(), "the end of the array")
+    begun_anew(slurm, [f"{job}_{LATE}", f"{job}_{SIGNALLED}"], sweep)
+    until(lambda: not slurm.queued(), "the end of the array", lambda: slurm.told([job]))
 
     assert slurm.state(f"{job}_{KILLED}") == "FAILED"
     assert main(["collect", str(out)]) == 12
