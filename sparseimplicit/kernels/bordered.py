@@ -22,6 +22,14 @@ def multiply(coefficients: Any, offsets: Any, shape: Any, x: Any, out: Any) -> N
     run(coefficients, offsets, shape, x, out)
 
 
+def multiply_and_dot(coefficients: Any, offsets: Any, shape: Any, x: Any, out: Any) -> float:
+    """out = A x; return xᵀ A x, for which nothing is read again."""
+    run = _multiply_and_dot_parallel if x.size >= PARALLEL_ROWS else _multiply_and_dot
+    partial = np.empty(-(-x.size // CHUNK))
+    run(coefficients, offsets, shape, x, out, partial)
+    return float(partial.sum())
+
+
 def residual(coefficients: Any, offsets: Any, shape: Any, x: Any, b: Any, out: Any) -> None:
     """out = b − A x."""
     run = _residual_parallel if x.size >= PARALLEL_ROWS else _residual
@@ -111,6 +119,22 @@ def _multiply_chunk(c, places, x, first, last, out):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
+def _multiply_and_dot_chunk(c, places, x, first, last, out):  # type: ignore[no-untyped-def]
+    low, high = _inner(places, x.size, first, last)
+    one, sums, total = 0.0, np.empty(LANES), nothing(x)
+    for start, stop in ((first, low), (high, last)):
+        _ends(c, places, x, start, stop, out)
+        for i in range(start, stop):
+            one += x[i] * out[i]
+    for i in range(low, high, LANES):
+        value = _sums_at(c, places, x, i)
+        store(value, out, i)
+        total = plus(total, product(value, load(x, i)))
+    store(total, sums, 0)
+    return one + sums.sum()
+
+
+@njit(cache=True, nogil=True)
 def _residual_chunk(c, places, x, b, first, last, out):  # type: ignore[no-untyped-def]
     low, high = _inner(places, x.size, first, last)
     for start, stop in ((first, low), (high, last)):
@@ -133,6 +157,24 @@ def _multiply_parallel(coefficients, offsets, shape, x, out):  # type: ignore[no
     for chunk in prange((x.size + CHUNK - 1) // CHUNK):
         first = chunk * CHUNK
         _multiply_chunk(c, places, x, first, min(first + CHUNK, x.size), out)
+
+
+@njit(cache=True, nogil=True)
+def _multiply_and_dot(coefficients, offsets, shape, x, out, partial):  # type: ignore[no-untyped-def]
+    places, c = _places(coefficients, offsets, shape), coefficients.reshape(-1)
+    for chunk in range(partial.size):
+        first = chunk * CHUNK
+        last = min(first + CHUNK, x.size)
+        partial[chunk] = _multiply_and_dot_chunk(c, places, x, first, last, out)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _multiply_and_dot_parallel(coefficients, offsets, shape, x, out, partial):  # type: ignore[no-untyped-def]
+    places, c = _places(coefficients, offsets, shape), coefficients.reshape(-1)
+    for chunk in prange(partial.size):
+        first = chunk * CHUNK
+        last = min(first + CHUNK, x.size)
+        partial[chunk] = _multiply_and_dot_chunk(c, places, x, first, last, out)
 
 
 @njit(cache=True, nogil=True)

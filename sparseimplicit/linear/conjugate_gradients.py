@@ -69,8 +69,7 @@ class ConjugateGradients(PreparedMethod):
             return Attempt(value, iteration, reason, *told)
 
         for iteration in range(1, self._limit + 1):
-            q = self._operator.apply(p, out=q)
-            curvature = dots(p, q)
+            q, curvature = self._operator.apply_and_dots(p, q)
             if not (curvature > 0).all():
                 if not np.isfinite(curvature).all():  # a preconditioner that overflowed
                     return attempt(x, Reason.STAGNATED)

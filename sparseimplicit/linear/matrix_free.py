@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
+from ..kernels.vectors import dot
+
 Array = NDArray[np.float64]
 
 
@@ -29,6 +31,10 @@ class MatrixFree(LinearOperator):  # type: ignore[misc]
     @abstractmethod
     def diagonal(self) -> Array:
         """Return the diagonal, (n,)."""
+
+    def multiply_and_dot(self, v: Array, out: Array) -> float:
+        """out = A v; return vᵀ A v."""
+        return dot(v, self.multiply(v, out))
 
     def expect(self, products: int) -> None:
         """Take note that about so many products will follow: a matrix may prepare for them."""

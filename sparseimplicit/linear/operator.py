@@ -13,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ..errors import ShapeError, StructureError
 from ..kernels import csr
+from ..kernels.vectors import dots
 from .entries import (
     SYMMETRY_TOLERANCE,
     Structure,
@@ -143,6 +144,14 @@ class Operator:
         else:
             csr.multiply_columns(*parts, v, out)
         return out
+
+    def apply_and_dots(self, v: Array, out: Array) -> tuple[Array, Array]:
+        """Return A v for C-ordered v (n, k), in ``out`` where entries allow, and each vⱼᵀ A vⱼ."""
+        if isinstance(self.source, MatrixFree) and v.shape[1] == 1:
+            found = self.source.multiply_and_dot(v.reshape(-1), out.reshape(-1))
+            return out, np.array([found])
+        out = self.apply(v, out=out)
+        return out, dots(v, out)
 
     def expect(self, products: int) -> None:
         """Tell a matrix of products alone how many of them will follow, about."""

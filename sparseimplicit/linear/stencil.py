@@ -93,6 +93,13 @@ class StencilOperator(MatrixFree):
         run(self.coefficients, self._offsets, self._shape, v, out)
         return out
 
+    def multiply_and_dot(self, v: Array, out: Array) -> float:
+        """out = A v; return vᵀ A v."""
+        if not self.bordered:
+            return super().multiply_and_dot(v, out)
+        tables = self.coefficients, self._offsets, self._shape
+        return bordered.multiply_and_dot(*tables, v, out)
+
     def diagonal(self) -> Array:
         """Return the diagonal, (n,)."""
         return np.asarray(self.coefficients[0])
