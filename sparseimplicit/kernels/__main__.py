@@ -23,6 +23,7 @@ from . import (
     galerkin,
     graph,
     lanes,
+    line_factors,
     lines,
     rows,
     seams,
@@ -86,23 +87,28 @@ def _warm_grids(shape: tuple[int, int]) -> None:
         stencil.fill(ordered, ordered[:-1], fine, size, slots, c.copy())
     weights, made = np.zeros((h, 1, points // h)), np.empty((1, points))
     gather = np.zeros((0, 13), np.int64)
-    for products, setup in ((stencil, transfers), (bordered, bordered_setup)):
+    for products in (stencil, bordered):
         products.multiply(c, offsets, size, fine, fine.copy())
+    bordered.multiply_and_dot(c, offsets, size, fine, fine.copy())
+    for setup in (transfers, bordered_setup):
         setup.interpolate(c, size, coarse, steps, odd, reach, none, weights)
         setup.coarsen(c, weights, size, coarse, steps, none, gather, 1, made)
+    grids, rows = (size, coarse, steps), np.ones(h, np.bool_)
+    among = ((transfers, grids), (bordered_transfers, (*grids, rows)))
     for real, half in ((np.float32, np.uint16), (np.float64, np.float64)):
         pivots, lower = np.empty((groups, w * lanes.LANES), real), np.empty((groups, 0), half)
-        lines.factorize(c, starts, none, w, 1, 0, pivots, lower)
+        line_factors.factorize(c, starts, none, w, 1, 0, pivots, lower)
         b, x, scratch = fine.astype(real), np.zeros(n, real), np.empty((2, w * lanes.LANES), real)
         lines.solve(pivots, lower, starts, starts, w, 1, 0, 1.0, True, b, x, scratch)
         weighted, small = weights.astype(real), np.zeros(points, real)
+        seams.clear(offsets[:0, :2], w, 1, x)
         for held in (c.astype(real), c):  # the finest level of a lean hierarchy is in double
             seams.across(held, offsets[:0, :2], none[:, :3], w, 1, x, True, b)
             for products in (stencil, bordered):
                 products.residual(held, offsets, size, x, b, x.copy())
-        for between in (transfers, bordered_transfers):
-            between.restrict(weighted, reached, size, coarse, steps, b, small)
-            between.prolong(weighted, reached, size, coarse, steps, small, x)
+        for between, tables in among:
+            between.restrict(weighted, reached, *tables, b, small)
+            between.prolong(weighted, reached, *tables, small, x)
         vectors.cast(fine, 1.0, b)
         vectors.cast(b, 1.0, fine)
         # CG in double takes what a hierarchy in single returns.
@@ -110,10 +116,10 @@ def _warm_grids(shape: tuple[int, int]) -> None:
         vectors.direction(np.ones(1), b.reshape(-1, 1), fine.copy().reshape(-1, 1))
     # The coarsest grid is in double precision, and gets its residual from one in single.
     restricted, single = np.zeros(points), fine.astype(np.float32)
-    for between in (transfers, bordered_transfers):
+    for between, tables in among:
         weighted = weights.astype(np.float32)
-        between.restrict(weighted, reached, size, coarse, steps, single, restricted)
-        between.prolong(weighted, reached, size, coarse, steps, restricted, single)
+        between.restrict(weighted, reached, *tables, single, restricted)
+        between.prolong(weighted, reached, *tables, restricted, single)
 
 
 def _warm_filters(shape: tuple[int, int]) -> None:

@@ -1,7 +1,8 @@
 """Restriction and prolongation on grids with borders on all sides, by vectors.
 
 The same as in `transfers`, with the same tables, but nothing is counted round a border: what would
-reach beyond one has a weight of 0.
+reach beyond one has a weight of 0. rows (fine rows,): where r is not 0 and is looked at, or where x
+is wanted.
 """
 
 from typing import Any
@@ -11,44 +12,60 @@ from numba import njit, prange
 
 from . import PARALLEL_ROWS
 from .lanes import LANES
-from .vectorized import load, load_even, load_like, load_odd, plus, product, store, store_pairs
+from .vectorized import (
+    load,
+    load_even,
+    load_like,
+    load_odd,
+    nothing,
+    plus,
+    product,
+    store,
+    store_pairs,
+)
 
 
 def restrict(
-    weights: Any, reached: Any, shape: Any, coarse: Any, steps: Any, r: Any, out: Any
+    weights: Any, reached: Any, shape: Any, coarse: Any, steps: Any, rows: Any, r: Any, out: Any
 ) -> None:
     """out[I] = r[f] + Σ_q weights_q[I] r[f + q]; reached (Q, 3) lists q."""
     run = _restrict_parallel if r.size >= PARALLEL_ROWS else _restrict
-    run(weights.reshape(-1), reached, shape, coarse, steps, r, out)
+    run(weights.reshape(-1), reached, shape, coarse, steps, rows, r, out)
 
 
 def prolong(
-    weights: Any, reached: Any, shape: Any, coarse: Any, steps: Any, e: Any, x: Any
+    weights: Any, reached: Any, shape: Any, coarse: Any, steps: Any, rows: Any, e: Any, x: Any
 ) -> None:
     """x[f] += e[I] and x[f + q] += weights_q[I] e[I], for all I."""
     run = _prolong_parallel if x.size >= PARALLEL_ROWS else _prolong
-    run(weights.reshape(-1), reached, shape, coarse, steps, e, x)
+    run(weights.reshape(-1), reached, shape, coarse, steps, rows, e, x)
 
 
 @njit(cache=True, nogil=True)
-def _restrict_row(w, reached, shape, coarse, steps, r, row, out):  # type: ignore[no-untyped-def]
+def _restrict_row(w, reached, shape, coarse, steps, rows, r, row, out):  # type: ignore[no-untyped-def]
     n, step = coarse[2], steps[2]
     z, y, here = steps[0] * (row // coarse[1]), steps[1] * (row % coarse[1]), row * n
     start = (z * shape[1] + y) * shape[2]
+    own = rows[z * shape[1] + y]
     used, count = np.empty((reached.shape[0], 2), np.int64), 0  # where weights and r lie
     for q in range(reached.shape[0]):
         up, over = z + reached[q, 0], y + reached[q, 1]
-        if 0 <= up < shape[0] and 0 <= over < shape[1]:
+        if 0 <= up < shape[0] and 0 <= over < shape[1] and rows[up * shape[1] + over]:
             used[count, 0] = (row * reached.shape[0] + q) * n
             used[count, 1] = (up * shape[1] + over) * shape[2] + reached[q, 2]
             count += 1
+    if count == 0 and not own:
+        out[here : here + n] = 0.0
+        return
     # The ends of the row one by one; pieces in between, the last of which may overlap.
     i = 0
     while i < n:
         if 0 < i < n - 1 and n - 2 >= LANES:
             i = min(i, n - 1 - LANES)
             at = step * i
-            total = load_even(r, start + at) if step == 2 else load(r, start + at)
+            total = nothing(r)
+            if own:
+                total = load_even(r, start + at) if step == 2 else load(r, start + at)
             for k in range(count):
                 fine = used[k, 1] + at
                 taken = load_even(r, fine) if step == 2 else load(r, fine)
@@ -56,7 +73,7 @@ def _restrict_row(w, reached, shape, coarse, steps, r, row, out):  # type: ignor
             store(total, out, here + i)
             i += LANES
         else:
-            one = r[start + step * i]
+            one = r[start + step * i] if own else r.dtype.type(0.0)
             for k in range(count):
                 weight = w[used[k, 0] + i]
                 if weight != 0.0:
@@ -66,15 +83,15 @@ def _restrict_row(w, reached, shape, coarse, steps, r, row, out):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
-def _restrict(w, reached, shape, coarse, steps, r, out):  # type: ignore[no-untyped-def]
+def _restrict(w, reached, shape, coarse, steps, rows, r, out):  # type: ignore[no-untyped-def]
     for row in range(coarse[0] * coarse[1]):
-        _restrict_row(w, reached, shape, coarse, steps, r, row, out)
+        _restrict_row(w, reached, shape, coarse, steps, rows, r, row, out)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _restrict_parallel(w, reached, shape, coarse, steps, r, out):  # type: ignore[no-untyped-def]
+def _restrict_parallel(w, reached, shape, coarse, steps, rows, r, out):  # type: ignore[no-untyped-def]
     for row in prange(coarse[0] * coarse[1]):
-        _restrict_row(w, reached, shape, coarse, steps, r, row, out)
+        _restrict_row(w, reached, shape, coarse, steps, rows, r, row, out)
 
 
 @njit(cache=True, nogil=True)
@@ -144,12 +161,14 @@ def _prolong_row(w, reached, shape, coarse, steps, e, row, x):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True)
-def _prolong(w, reached, shape, coarse, steps, e, x):  # type: ignore[no-untyped-def]
-    for row in range(shape[0] * shape[1]):
-        _prolong_row(w, reached, shape, coarse, steps, e, row, x)
+def _prolong(w, reached, shape, coarse, steps, rows, e, x):  # type: ignore[no-untyped-def]
+    for row in range(rows.size):
+        if rows[row]:
+            _prolong_row(w, reached, shape, coarse, steps, e, row, x)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _prolong_parallel(w, reached, shape, coarse, steps, e, x):  # type: ignore[no-untyped-def]
-    for row in prange(shape[0] * shape[1]):
-        _prolong_row(w, reached, shape, coarse, steps, e, row, x)
+def _prolong_parallel(w, reached, shape, coarse, steps, rows, e, x):  # type: ignore[no-untyped-def]
+    for row in prange(rows.size):
+        if rows[row]:
+            _prolong_row(w, reached, shape, coarse, steps, e, row, x)

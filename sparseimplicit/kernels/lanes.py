@@ -3,8 +3,7 @@
 LLVM does not see that the rows of a band do not overlap, and so leaves its loops scalar: here the
 vector is written out. Arrays are flat; a row of lanes begins at the offset given.
 
-Arrays of uint16 hold the upper halves of float32 numbers: the same range, three digits, rounded
-towards zero.
+Arrays of uint16 hold numbers of float16: three digits, and nothing above 65504.
 """
 
 from typing import Any, Final
@@ -14,6 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+LARGEST_HALF: Final = 65504.0
 LANES: Final = 16  # two AVX or four SSE registers: sums that do not wait for one another
 
 
@@ -44,32 +44,21 @@ def eliminate(
 
 
 def halves(a: Any) -> Any:
-    """Return the upper halves of `LANES` numbers each, the v-th beside the (v + LANES / 2)-th.
-
-    Two lie in one word of 32 bits, from which two instructions bring them back.
-    """
-    upper = (np.asarray(a, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    return np.ascontiguousarray(upper.reshape(-1, 2, LANES // 2)[:, ::-1].swapaxes(1, 2)).ravel()
+    """Return numbers in float16, as uint16; what is too large for it as its largest."""
+    near = np.clip(np.asarray(a, dtype=np.float32), -LARGEST_HALF, LARGEST_HALF)
+    return near.astype(np.float16).view(np.uint16)
 
 
 def whole(a: Any) -> Any:
-    """Return the numbers of which an array holds the upper halves; other numbers as they are."""
-    if a.dtype != np.uint16:
-        return a
-    upper = a.reshape(-1, LANES // 2, 2).swapaxes(1, 2)[:, ::-1].astype(np.uint32)
-    return np.ascontiguousarray(upper << 16).view(np.float32).ravel()
+    """Return the numbers of which an array holds the halves; other numbers as they are."""
+    return a.view(np.float16).astype(np.float32) if a.dtype == np.uint16 else a
 
 
 def as_floats(builder: Any, place: Any, vector: Any) -> Any:
     """Return the vector of the numbers whose halves stand at a pointer, in compiled code."""
-    words = ir.VectorType(ir.IntType(32), LANES // 2)
-    both = builder.load(builder.bitcast(place, words.as_pointer()), align=2)
-    first = builder.and_(both, ir.Constant(words, [0xFFFF0000] * (LANES // 2)))
-    second = builder.shl(both, ir.Constant(words, [16] * (LANES // 2)))
-    places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(LANES)))
-    bits = builder.shuffle_vector(first, second, places)
-    floats = builder.bitcast(bits, ir.VectorType(ir.FloatType(), LANES))
-    return floats if floats.type == vector else builder.fpext(floats, vector)
+    stored = ir.VectorType(ir.HalfType(), LANES)
+    numbers = builder.load(builder.bitcast(place, stored.as_pointer()), align=2)
+    return builder.fpext(numbers, vector)
 
 
 @intrinsic

@@ -1,10 +1,10 @@
 """Blocks of neighbouring lines of a grid, each solved exactly, `LANES` of them side by side.
 
 A block is m lines of p points. Its unknowns are numbered point by point along the lines, so that
-its matrix is a band of m + 1 below the diagonal: factorized as L D Lᵀ without pivoting. D⁻¹ is
+its matrix is a band of m + 1 below the diagonal: factorized as L D Lᵀ by `line_factors`. D⁻¹ is
 stored apart from the rows (l₁, l₂, …) of L below its diagonal, with the lane innermost. L may be
-held by halves (see `lanes`): the truncated L D Lᵀ is positive definite like the exact one and as
-good a smoother, while its bytes are what a solve waits for. Blocks of one tiling do not overlap;
+held in float16 (see `lanes`): the rounded L D Lᵀ is positive definite like the exact one and nearly
+as good a smoother, while its bytes are what a solve waits for. Blocks of one tiling do not overlap;
 what they leave along their borders is for the other tiling, shifted by half a block.
 
 lines (groups, m, LANES): index of the first point of each line, −1 where the grid has no more; what
@@ -20,34 +20,10 @@ from numba import njit, prange
 
 from . import PARALLEL_ROWS
 from .lanes import LANES, eliminate
+from .line_factors import factorize_block, whole_blocks
 from .transposed import gather, scatter, scatter_add
-from .vectorized import load, store
 
-TINY: Final = 1e-12  # of the diagonal: a smaller pivot is rounding, the diagonal takes its place
-NEGATIVE: Final = 0.01  # of the diagonal: no rounding makes a pivot as negative as this
 RUN: Final = 64 * LANES  # points of lines brought over at a time: long runs, that stay in the cache
-ASSEMBLED: Final = LANES  # and points whose rows are filled at a time
-
-
-def factorize(
-    coefficients: Any,
-    lines: Any,
-    links: Any,
-    points: int,
-    stride: int,
-    band: int,
-    pivots: Any,
-    lower: Any,
-) -> tuple[int, int]:
-    """pivots (groups, m p LANES), lower (groups, m p band LANES) of all blocks of a tiling.
-
-    Returns the number of pivots replaced, and of those the ones that are negative beyond rounding:
-    with one of these the matrix is not positive definite, as a part of it is not.
-    """
-    run = _factorize_parallel if coefficients.shape[1] >= PARALLEL_ROWS else _factorize
-    counts = np.zeros((lines.shape[0], 2), np.int64)
-    run(coefficients, lines, links, points, stride, band, pivots, lower, counts)
-    return int(counts[:, 0].sum()), int(counts[:, 1].sum())
 
 
 def solve(
@@ -101,122 +77,6 @@ def solve_anew(
         coefficients, lines, links, reads, writes, points, stride, band,
         pivots.dtype.type(damping), add, r, x, scratch, pivots, lower,
     )  # fmt: skip
-
-
-@njit(inline="always")
-def _blocks(points, stride):  # type: ignore[no-untyped-def]
-    """Return up to which point lines can be brought over in blocks of `LANES` points each."""
-    return points // LANES * LANES if stride == 1 else 0
-
-
-@njit(cache=True, nogil=True)
-def _assemble(coefficients, lines, links, first, last, stride, width, whole, rows):  # type: ignore[no-untyped-def]
-    """Set rows (a_ii, a_i,i−1, …) to those of the points from first to last of the matrix.
-
-    whole : as many points as lanes, to be brought over by blocks.
-    """
-    m = lines.shape[0]
-    step = m * width
-    both = np.empty((1, LANES), np.int64)
-    rows[: (last - first) * step] = 0.0
-    for line in range(m):
-        if whole:
-            gather(coefficients[0], lines, line, first, rows, line * width, step)
-            for v in range(LANES):
-                if lines[line, v] < 0:
-                    for at in range(last - first):
-                        rows[np.uint64(at * step + line * width + v)] = 1.0
-            continue
-        for v in range(LANES):
-            start, to = lines[line, v], line * width + v
-            for at in range(first, last):
-                rows[np.uint64((at - first) * step + to)] = (
-                    coefficients[0, np.uint64(start + at * stride)] if start >= 0 else 1.0
-                )
-    for link in range(links.shape[0]):
-        line, below, array, other, back, there = links[link]
-        from_ = other if there else line
-        shift = back if there else 0
-        to = line * width + below * LANES
-        if whole and first >= back:
-            for v in range(LANES):
-                coupled = lines[line, v] >= 0 and lines[other, v] >= 0
-                both[0, v] = lines[from_, v] if coupled else -1
-            gather(coefficients[array], both, 0, first - shift, rows, to, step)
-            continue
-        for v in range(LANES):
-            if lines[line, v] < 0 or lines[other, v] < 0:
-                continue
-            start = lines[from_, v] - shift * stride
-            for at in range(max(first, back), last):
-                rows[np.uint64((at - first) * step + to + v)] = coefficients[
-                    array, np.uint64(start + at * stride)
-                ]
-
-
-@njit(cache=True, nogil=True)
-def _eliminate_row(rows, here, reach, width, ones, scaled, counts):  # type: ignore[no-untyped-def]
-    """Turn the row that begins ``here``, (a_ii, a_i,i−1, …), into (1/d, l₁, l₂, …)."""
-    for k in range(reach - 1, 0, -1):  # u_k = a_k − Σ_{j>k} u_j l(row − k, j − k)
-        eliminate(
-            rows, here + k * LANES, ones, 0, rows, here - k * width + LANES, LANES,
-            rows, here + (k + 1) * LANES, LANES, reach - k,
-        )  # fmt: skip
-    scaled[:] = rows[here : here + width]
-    for k in range(1, reach + 1):  # l_k = u_k / d
-        eliminate(rows, here + k * LANES, rows, here - k * width, ones, 0, 0, ones, 0, 0, 0)
-    eliminate(rows, here, ones, 0, scaled, LANES, LANES, rows, here + LANES, LANES, reach)
-    for v in range(LANES):
-        pivot = rows[here + v]
-        if not pivot > TINY * scaled[v]:
-            counts[0] += 1
-            if not pivot > -NEGATIVE * scaled[v]:
-                counts[1] += 1
-            pivot = scaled[v]
-        rows[here + v] = 1.0 / pivot
-
-
-@njit(cache=True, nogil=True)
-def _factorize_block(coefficients, lines, links, points, stride, band, pivots, lower, counts):  # type: ignore[no-untyped-def]
-    """pivots (m p LANES,), lower (m p band LANES,): L D Lᵀ of one group.
-
-    It is made in float64, some rows at a time behind the last ``band`` ones, and then stored: in
-    float32 a pivot of 1e-6 of the diagonal would have no digit, nor would what comes after it.
-    """
-    m, width = lines.shape[0], (band + 1) * LANES
-    scaled, ones = np.zeros(width), np.ones(LANES)
-    behind, some = band * width, ASSEMBLED * m * width
-    rows = np.zeros(behind + some)
-    blocks = _blocks(points, stride)
-    for first in range(0, points, ASSEMBLED):
-        last = min(first + ASSEMBLED, points)
-        count, whole = (last - first) * m, last <= blocks
-        _assemble(coefficients, lines, links, first, last, stride, width, whole, rows[behind:])
-        for k in range(count):
-            reach = min(band, first * m + k)
-            _eliminate_row(rows, behind + k * width, reach, width, ones, scaled, counts)
-        for k in range(count):
-            here, row = behind + k * width, first * m + k
-            store(load(rows, here), pivots, row * LANES)
-            for j in range(band):
-                store(load(rows, here + (j + 1) * LANES), lower, (row * band + j) * LANES)
-        rows[:behind] = rows[count * width : count * width + behind].copy()
-
-
-@njit(cache=True, nogil=True)
-def _factorize(coefficients, lines, links, points, stride, band, pivots, lower, counts):  # type: ignore[no-untyped-def]
-    for g in range(lines.shape[0]):
-        _factorize_block(
-            coefficients, lines[g], links, points, stride, band, pivots[g], lower[g], counts[g]
-        )
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _factorize_parallel(coefficients, lines, links, points, stride, band, pivots, lower, counts):  # type: ignore[no-untyped-def]
-    for g in prange(lines.shape[0]):
-        _factorize_block(
-            coefficients, lines[g], links, points, stride, band, pivots[g], lower[g], counts[g]
-        )
 
 
 @njit(cache=True, nogil=True)
@@ -313,7 +173,7 @@ def _backward(pivots, lower, first, last, rows, band, t):  # type: ignore[no-unt
 @njit(cache=True, nogil=True)
 def _solve_group(pivots, lower, reads, writes, points, stride, band, ones, damping, add, r, x, t):  # type: ignore[no-untyped-def]
     """Solve the blocks of one group: as it is brought over, and as it is brought back."""
-    m, blocks = reads.shape[0], _blocks(points, stride)
+    m, blocks = reads.shape[0], whole_blocks(points, stride)
     read, written = _anywhere(reads), _anywhere(writes)
     runs = (blocks + RUN - 1) // RUN
     all_runs = runs + (points - blocks + RUN - 1) // RUN
@@ -390,7 +250,7 @@ def _solve_anew_parallel(  # type: ignore[no-untyped-def]
         ones, t, d, low = np.ones(LANES, pivots.dtype), scratch[task], pivots[task], lower[task]
         counts = np.zeros(2, np.int64)
         for g in range(task, lines.shape[0], tasks):
-            _factorize_block(coefficients, lines[g], links, points, stride, band, d, low, counts)
+            factorize_block(coefficients, lines[g], links, points, stride, band, d, low, counts)
             _solve_group(
                 d, low, reads[g], writes[g], points, stride, band, ones, damping, add, r, x, t
             )

@@ -21,6 +21,12 @@ def across(
     run(coefficients, starts, links, points, stride, x, add, r)
 
 
+def clear(starts: Any, points: int, stride: int, r: Any) -> None:
+    """r = 0 on the lines at the seams."""
+    run = _clear_parallel if r.size >= PARALLEL_ROWS else _clear
+    run(starts, points, stride, r)
+
+
 @njit(inline="always")
 def _subtract_along(c, at, along, x, other, r, to, points, stride):  # type: ignore[no-untyped-def]
     """r[to + p stride] −= c[at + p stride] x[other + (p + along) stride] along a line."""
@@ -63,3 +69,22 @@ def _across(coefficients, starts, links, points, stride, x, add, r):  # type: ig
 def _across_parallel(coefficients, starts, links, points, stride, x, add, r):  # type: ignore[no-untyped-def]
     for seam in prange(starts.shape[0]):
         _across_one(coefficients, starts[seam], links, points, stride, x, add, r)
+
+
+@njit(cache=True, nogil=True)
+def _clear_one(start, points, stride, r):  # type: ignore[no-untyped-def]
+    for here in start:
+        for p in range(here, here + points * stride, stride):
+            r[p] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _clear(starts, points, stride, r):  # type: ignore[no-untyped-def]
+    for seam in range(starts.shape[0]):
+        _clear_one(starts[seam], points, stride, r)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _clear_parallel(starts, points, stride, r):  # type: ignore[no-untyped-def]
+    for seam in prange(starts.shape[0]):
+        _clear_one(starts[seam], points, stride, r)

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from .lanes import LANES, halves
+from .lanes import LANES, LARGEST_HALF, halves
 
 # Of two vectors side by side; for even places the second begins one earlier, to read no further.
 EVEN: Final = tuple(lane + lane // LANES for lane in range(0, 2 * LANES, 2))
@@ -41,7 +41,7 @@ def load_odd(a: Any, i: int) -> Any:
 
 
 def store(value: Any, a: Any, i: int) -> None:
-    """a[i], a[i + 1], … = value, in the precision of a; in uint16 as halves, see `lanes`."""
+    """a[i], a[i + 1], … = value, in the precision of a; in uint16 as float16, see `lanes`."""
     a[i : i + LANES] = halves(value) if a.dtype == np.uint16 else value
 
 
@@ -176,14 +176,11 @@ def _converted(context, builder, value, kind, wanted):  # type: ignore[no-untype
 
 
 def _halved(builder, floats):  # type: ignore[no-untyped-def]
-    """Return the words of a vector of float32 that hold upper halves, as `lanes.halves` does."""
-    half = LANES // 2
-    bits = builder.bitcast(floats, ir.VectorType(ir.IntType(32), LANES))
-    first, second = (
-        builder.shuffle_vector(bits, bits, mask(range(begin, begin + half))) for begin in (0, half)
-    )
-    kept = builder.and_(first, ir.Constant(first.type, [0xFFFF0000] * half))
-    return builder.or_(kept, builder.lshr(second, ir.Constant(first.type, [16] * half)))
+    """Return a vector of float32 in float16, the largest of that where it is none."""
+    for name, bound in ((">", LARGEST_HALF), ("<", -LARGEST_HALF)):
+        limit = ir.Constant(floats.type, [bound] * LANES)
+        floats = builder.select(builder.fcmp_ordered(name, floats, limit), limit, floats)
+    return builder.fptrunc(floats, ir.VectorType(ir.HalfType(), LANES))
 
 
 @lower_builtin(load_like, types.Array, types.Integer, types.Array)

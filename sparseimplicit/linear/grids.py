@@ -193,31 +193,54 @@ def tiling(
 
 @dataclass(frozen=True)
 class Seams:
-    """The borders between blocks of lines side by side; see `kernels.seams` for the tables.
+    """Where the blocks of two tilings of a plane meet; see `kernels.seams` for starts and links.
 
-    beside : the lines of the shifted tiling, −1 for those that are not at a seam.
+    starts : of the seams of the first tiling, and of those of the shifted one.
+    first_own : the lines of the first tiling, −1 for those that are not at its own seams.
+    second_own, second_other : those of the shifted one at its own seams, at those of the first.
+    along_rows : lines are rows of the grid.
     """
 
-    starts: Table
+    starts: tuple[Table, Table]
     links: Table
-    beside: Table
+    first_own: Table
+    second_own: Table
+    second_other: Table
+    along_rows: bool
+
+    @property
+    def second_both(self) -> Table:
+        """The lines of the shifted tiling at any seam."""
+        return np.maximum(self.second_own, self.second_other)
 
 
 @lru_cache(maxsize=256)
 def seams(
     shape: Shape, offsets: tuple[Offset, ...], axis: int, size: Shape, shift: Shape
 ) -> Seams | None:
-    """Return the seams of the tiling without a shift; None where blocks meet along two axes."""
+    """Return the seams of both tilings; None where blocks meet along two axes."""
     beside = [a for a in range(3) if a != axis and size[a] > 1]
     if len(beside) != 1:
         return None
     across, strides = beside[0], (shape[1] * shape[2], shape[2], 1)
-    after = np.arange(size[across], shape[across], size[across])
-    starts = strides[across] * np.stack([after - 1, after], axis=1)
+    first, second = (
+        np.arange(begin, shape[across], size[across]) for begin in (size[across], shift[across])
+    )
+    starts = tuple(strides[across] * np.stack([at - 1, at], axis=1) for at in (first, second))
     links = [(k, int(o[across] < 0), o[axis]) for k, o in enumerate(offsets) if o[across]]
-    lines = tiling(shape, offsets, axis, size, shift).lines
-    at_seam = np.where(np.isin(lines, starts), lines, -1)
-    return Seams(starts, np.array(links, dtype=np.int64).reshape(-1, 3), at_seam)
+    lines = [tiling(shape, offsets, axis, size, at).lines for at in (CENTRE, shift)]
+
+    def at_seams(tiling: int, of: int) -> Table:
+        return np.where(np.isin(lines[tiling], starts[of]), lines[tiling], -1)
+
+    return Seams(
+        starts,  # type: ignore[arg-type]
+        np.array(links, dtype=np.int64).reshape(-1, 3),
+        at_seams(0, 0),
+        at_seams(1, 1),
+        at_seams(1, 0),
+        axis == 2,
+    )
 
 
 def _links(offsets: tuple[Offset, ...], axis: int, across: list[int], size: Shape) -> Table:

@@ -23,6 +23,7 @@ from .smoothers import Smoother, indefinite, smoother, tilings
 
 NEARLY: Final = 0.6  # of the strongest axis's coupling: lines along the last one are as good
 WEAK: Final = 0.1  # part of the second strongest axis's coupling, below which one is not coarsened
+STRETCHED: Final = 100.0  # times the second strongest coupling; 1000 doubles the iterations
 LAST_LINES: Final = 16  # a level of no more lines is one block, and solved exactly
 
 
@@ -52,8 +53,10 @@ class Level:
         self.coefficients = coefficients
         self.smoothers = smoothers
         self.seams = seams if bordered else None
+        self.rows = _rows(shape, self.seams)
         n = coefficients.shape[1]
         self.b, self.x, self.r = (lease.empty((n,), dtype) for _ in range(3))
+        self.r[...] = 0.0  # what is not at seams stays so
         self.transfer: Transfer  # to the next level, where there is one
         self.weights: NDArray[Any] = np.zeros((0, 0))
         self.coarse = self.shape
@@ -73,53 +76,88 @@ class Level:
     def descend(self) -> None:
         """Smooth from x = 0, and leave the residual."""
         first, second = self.smoothers
+        if self.seams is not None:
+            self._descend_by_seams(self.seams)
+            return
         first.solve(self.b, self.x, add=False)
-        if self.seams is None:
-            self.residual()
-            second.solve(self.r, self.x, add=True)
-        else:  # inside its blocks it has left no residual
-            self._across(self.x, add=False)
-            second.solve(self.r, self.x, add=True, reads=self.seams.beside)
+        self.residual()
+        second.solve(self.r, self.x, add=True)
         self.residual()
 
     def ascend(self) -> None:
         """Smooth in the other order."""
         first, second = self.smoothers
+        if self.seams is not None:
+            self._ascend_by_seams(self.seams)
+            return
         self.residual()
-        if self.seams is None:
-            second.solve(self.r, self.x, add=True)
-            self.residual()
-        else:
-            # With M the first blocks and A = M + O: x₂ + M⁻¹(r − A x₂) = M⁻¹(r − O x₂), and O has
-            # only what couples across seams. b has done its work: its memory is free.
-            second.solve(self.r, self.b, add=False, writes=self.seams.beside)
-            self._across(self.b, add=True)
+        second.solve(self.r, self.x, add=True)
+        self.residual()
         first.solve(self.r, self.x, add=True)
 
-    def _across(self, x: NDArray[Any], *, add: bool) -> None:
-        """r (+)= −O x at the seams of the first blocks, where O couples across them."""
+    # With A = M + O, M the blocks of a tiling and O what couples across its seams, b − A x is −O x
+    # after M x = b; and x + M⁻¹(b − A x) = M⁻¹(b − O x) needs no x but beside the seams. So all
+    # goes by the lines at seams: x holds there, and only there, what has been found, b and r what
+    # is to be solved for. Where corrections reach rows at will, they spare the seams of the first
+    # tiling; where lines are columns, b must have what x holds there before they come.
+
+    def _descend_by_seams(self, at: Seams) -> None:
+        first, second = self.smoothers
+        first.solve(self.b, self.x, add=False, writes=at.first_own)
+        self._across(0, self.r, add=False)
+        self._clear(1, self.x)
+        second.solve(self.r, self.x, add=True, reads=at.second_other, writes=at.second_both)
+        if not at.along_rows:
+            self._across(0, self.b, add=True)
+            self._clear(0, self.r)
+        self._across(1, self.r, add=False)
+
+    def _ascend_by_seams(self, at: Seams) -> None:
+        first, second = self.smoothers
+        self._across(1, self.r, add=False)
+        second.solve(self.r, self.x, add=at.along_rows, reads=at.second_own, writes=at.second_other)
+        self._across(0, self.b, add=True)
+        first.solve(self.b, self.x, add=False)
+
+    def _across(self, tiling: int, out: NDArray[Any], *, add: bool) -> None:
+        """out (+)= −O x at the seams of a tiling."""
         assert self.seams is not None  # noqa: S101 - the callers have looked
-        t = self.smoothers[0].tiling
+        t = self.smoothers[tiling].tiling
         seams.across(
-            self.coefficients, self.seams.starts, self.seams.links, t.points, t.stride, x, add,
-            self.r,
+            self.coefficients, self.seams.starts[tiling], self.seams.links, t.points, t.stride,
+            self.x, add, out,
         )  # fmt: skip
+
+    def _clear(self, tiling: int, out: NDArray[Any]) -> None:
+        """out = 0 at the seams of a tiling."""
+        assert self.seams is not None  # noqa: S101 - the callers have looked
+        t = self.smoothers[tiling].tiling
+        seams.clear(self.seams.starts[tiling], t.points, t.stride, out)
 
     def restrict(self, coarser: Level) -> None:
         """Bring the residual to the next level."""
-        t = self.transfer
-        kernels = bordered_transfers if self.bordered else transfers
-        kernels.restrict(
-            self.weights, t.reached, self.shape, self.coarse, t.steps, self.r, coarser.b
-        )
+        self._carry(bordered_transfers.restrict, transfers.restrict, self.r, coarser.b)
 
     def prolong(self, coarser: Level) -> None:
         """Add the correction of the next level."""
+        self._carry(bordered_transfers.prolong, transfers.prolong, coarser.x, self.x)
+
+    def _carry(self, within: Any, around: Any, given: NDArray[Any], out: NDArray[Any]) -> None:
         t = self.transfer
-        kernels = bordered_transfers if self.bordered else transfers
-        kernels.prolong(
-            self.weights, t.reached, self.shape, self.coarse, t.steps, coarser.x, self.x
-        )
+        tables = self.weights, t.reached, self.shape, self.coarse, t.steps
+        if self.bordered:
+            within(*tables, self.rows, given, out)
+        else:
+            around(*tables, given, out)
+
+
+def _rows(shape: Shape, at: Seams | None) -> NDArray[np.bool_]:
+    """Return which rows have a residual after `descend`, and no others a use for corrections."""
+    rows = np.ones(shape[0] * shape[1], dtype=np.bool_)
+    if at is not None and at.along_rows:
+        rows[:] = False
+        rows[at.starts[1] // shape[2]] = True
+    return rows
 
 
 def build(
@@ -141,14 +179,24 @@ def build(
     """
     levels: list[Level] = []
     while True:
-        axis = _line_axis(couplings(shape, offsets, coefficients))
+        strength = couplings(shape, offsets, coefficients)
+        axis = _line_axis(strength)
         last = int(np.prod(shape)) // shape[axis] <= LAST_LINES
         kinds, between, damping = tilings(shape, offsets, axis, last=last)
         precision = np.float64 if last else dtype
+        halved = precision == np.float32 and _three_digits_do(coefficients.shape[1], strength)
         anew = lean and coefficients.shape[1] >= PARALLEL_ROWS and not last
         held = coefficients if anew and not levels else lease.cast(coefficients, precision)
         smoothers = [
-            smoother(held if anew else coefficients, kind, damping, precision, lease, lean=anew)
+            smoother(
+                held if anew else coefficients,
+                kind,
+                damping,
+                precision,
+                lease,
+                halved=halved,
+                lean=anew,
+            )
             for kind in kinds
         ]
         level = Level(shape, offsets, held, smoothers, between, precision, lease, bordered=bordered)
@@ -208,6 +256,12 @@ def couplings(
     strength = -(np.array(offsets).T ** 2) @ some.mean(axis=1)
     extends = np.array(shape) > 1
     return np.where(extends, np.maximum(strength, 1e-300), 0.0)
+
+
+def _three_digits_do(points: int, strength: NDArray[np.float64]) -> bool:
+    """Whether the bytes of the factors count, and no axis is coupled so that all digits do."""
+    second, strongest = np.sort(strength)[-2:]
+    return points >= PARALLEL_ROWS and bool(strongest < STRETCHED * second)
 
 
 def _line_axis(strength: NDArray[np.float64]) -> int:

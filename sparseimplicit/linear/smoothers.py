@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotPositiveDefinite
-from ..kernels import PARALLEL_ROWS, lines
+from ..kernels import PARALLEL_ROWS, line_factors, lines
 from ..kernels.lanes import LANES
 from .grids import CENTRE, Offset, Seams, Shape, Table, Tiling, seams, tiling
 from .room import Lease
@@ -72,21 +72,24 @@ def smoother(
     dtype: type[np.floating[Any]],
     lease: Lease,
     *,
+    halved: bool,
     lean: bool,
 ) -> Smoother:
-    """Factorize the blocks of a tiling in the precision of ``dtype``, or later if ``lean``."""
+    """Factorize the blocks of a tiling in the precision of ``dtype``, or later if ``lean``.
+
+    halved : hold what is below the diagonal in float16: half of the bytes.
+    """
     tasks = 1
     if coefficients.shape[1] >= PARALLEL_ROWS:
         tasks = min(numba.get_num_threads(), kind.lines.shape[0])
     scratch = lease.empty((tasks, kind.rows * LANES), dtype)
     held, numbers = (tasks if lean else kind.groups), kind.rows * LANES
     pivots = lease.empty((held, numbers), dtype)
-    # Below the diagonal three digits do.
-    below = np.uint16 if dtype == np.float32 else dtype
+    below = np.uint16 if halved else dtype
     lower = lease.empty((held, numbers * kind.band), below)
     if lean:
         return Smoother(kind, pivots, lower, damping, scratch, coefficients)
-    _, negative = lines.factorize(
+    _, negative = line_factors.factorize(
         coefficients, kind.lines, kind.links, kind.points, kind.stride, kind.band, pivots, lower
     )
     if negative:

@@ -46,7 +46,7 @@ class Multigrid(Solver):
     ----------
     precision : {"single", "double"}
         Of the hierarchy; the iteration around it is always in double. In single, the factors of
-        lines are held with three digits below their diagonal.
+        large grids are held with three digits below their diagonal, where these do.
     max_iterations : int
     lean : bool, optional
         Hold no factors of blocks, but make them anew in each cycle: less than half of the bytes,
