@@ -30,7 +30,7 @@ import zoo
 from scipy import sparse
 
 import sparseimplicit as si
-from sparseimplicit.kernels import vectors
+from sparseimplicit.kernels import bordered, vectors
 from sparseimplicit.linear import Multigrid, Operator, StencilOperator, Structure
 from sparseimplicit.linear.recognition import stencil_of
 
@@ -216,17 +216,22 @@ def bandwidth(repeats):
     level, coarser, n = hierarchy.levels[0], hierarchy.levels[1], matrix.shape[0]
     x, y, p, q = (np.ones(n) for _ in range(4))
     smoother, one = level.smoothers[0], np.ones(1)
+    c, offsets, size = found.coefficients.astype(np.float32), np.array(found.offsets), level.shape
     flat = [v.reshape(-1, 1) for v in (x, y, p, q)]
     rows = {
         "product, float64": (lambda: found.multiply(x, y), 8 * 4 + 16),
-        "residual, float32": (level.residual, 4 * 4 + 12),
+        "residual, float32": (
+            lambda: bordered.residual(c, offsets, size, level.x, level.b, level.r),
+            4 * 4 + 12,
+        ),
         # The factors of a group fill megabytes: the way back reads them again.
         "smoother, float32": (
             lambda: smoother.solve(level.r, level.x, add=True),
             (smoother.pivots.nbytes + 2 * smoother.lower.nbytes) / n + 12,
         ),
-        "restriction": (lambda: level.restrict(coarser), 4 + 8 + 1),
-        "prolongation": (lambda: level.prolong(coarser), 8 + 8 + 1),
+        # Of two rows in eight.
+        "restriction": (lambda: level.restrict(coarser), 1 + 2 + 1),
+        "prolongation": (lambda: level.prolong(coarser), 2 + 2 + 1),
         "CG: x, r and ‖r‖": (lambda: vectors.step(one, *flat), 48),
         "CG: direction": (lambda: vectors.direction(one, flat[0], flat[1]), 24),
         "CG: inner product": (lambda: vectors.dots(flat[0], flat[1]), 16),

@@ -1,6 +1,7 @@
 """Compile every kernel once, so that no job waits for the compiler."""
 
 import time
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,9 @@ def _warm_grids(shape: tuple[int, int]) -> None:
     for products in (stencil, bordered):
         products.multiply(c, offsets, size, fine, fine.copy())
     bordered.multiply_and_dot(c, offsets, size, fine, fine.copy())
-    for setup in (transfers, bordered_setup):
-        setup.interpolate(c, size, coarse, steps, odd, reach, none, weights)
-        setup.coarsen(c, weights, size, coarse, steps, none, gather, 1, made)
+    for setup, w_ in product((transfers, bordered_setup), (weights, weights.astype(np.float32))):
+        setup.interpolate(c, size, coarse, steps, odd, reach, none, w_)
+        setup.coarsen(c, w_, size, coarse, steps, none, gather, 1, made)
     grids, rows = (size, coarse, steps), np.ones(h, np.bool_)
     among = ((transfers, grids), (bordered_transfers, (*grids, rows)))
     for real, half in ((np.float32, np.uint16), (np.float64, np.float64)):
@@ -102,8 +103,8 @@ def _warm_grids(shape: tuple[int, int]) -> None:
         lines.solve(pivots, lower, starts, starts, w, 1, 0, 1.0, True, b, x, scratch)
         weighted, small = weights.astype(real), np.zeros(points, real)
         seams.clear(offsets[:0, :2], w, 1, x)
+        seams.across(np.empty((0, 0, w), real), offsets[:0, :2], offsets[:0, 0], w, 1, x, True, b)
         for held in (c.astype(real), c):  # the finest level of a lean hierarchy is in double
-            seams.across(held, offsets[:0, :2], none[:, :3], w, 1, x, True, b)
             for products in (stencil, bordered):
                 products.residual(held, offsets, size, x, b, x.copy())
         for between, tables in among:

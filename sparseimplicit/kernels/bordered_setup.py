@@ -15,6 +15,7 @@ from .vectorized import (
     larger,
     load,
     load_even,
+    load_like,
     minus,
     nothing,
     plus,
@@ -101,12 +102,14 @@ def _average(z, y, along, i, coarse, steps, parts, count, inner, sums, center, w
         up, over = (z + parts[t, 2]) >> (steps[0] - 1), (y + parts[t, 3]) >> (steps[1] - 1)
         start = _start(coarse, up, over) * count
         at = i + ((along + parts[t, 4]) >> (steps[2] - 1))
-        total, one = nothing(w), 0.0
+        total, one = nothing(sums), 0.0
         while t < parts.shape[0] and parts[t, 1] == weight:
             average, by = parts[t, 0] * LANES, start + parts[t, 5] * n + at
             if start >= 0 and inner:
                 some = product(load(sums, average), load(center, 0))
-                total = plus(total, some if parts[t, 5] < 0 else product(some, load(w, by)))
+                total = plus(
+                    total, some if parts[t, 5] < 0 else product(some, load_like(w, by, sums))
+                )
             elif start >= 0 and at < n:
                 one += sums[average] * center[0] * (1.0 if parts[t, 5] < 0 else w[by])
             t += 1
@@ -225,7 +228,7 @@ def _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out
                 at = fine[t, 1] + step * i
                 taken = load_even(c, at) if step == 2 else load(c, at)
                 if fine[t, 0] == WEIGHTED:
-                    taken = product(taken, load(w, fine[t, 2] + i))
+                    taken = product(taken, load_like(w, fine[t, 2] + i, room))
                 total = plus(total, taken)
             t += 1
         store(total, room, place * LANES)
@@ -236,7 +239,7 @@ def _coarsen_piece(c, w, step, spread, fine, gather, other, i, room, points, out
             if other[t, 0] != NONE:
                 taken = load(room, gather[t, 5] * LANES)
                 if other[t, 0] == WEIGHTED:
-                    taken = product(taken, load(w, other[t, 1] + i))
+                    taken = product(taken, load_like(w, other[t, 1] + i, room))
                 total = plus(total, taken)
             t += 1
         store(total, out, k * points + to + i)

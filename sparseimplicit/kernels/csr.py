@@ -1,6 +1,6 @@
 """Products with compressed sparse rows, and one pass that decides whether A = Aᵀ."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numba import njit, prange
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from . import PARALLEL_ROWS
 
+CHUNK: Final = 4096  # rows of a task
 Floats = NDArray[np.float64]
 Indices = NDArray[Any]
 
@@ -54,15 +55,14 @@ def first_asymmetry(
 
     m_i is the largest |entry| of row i. Rows sorted, no duplicates; a missing entry counts as 0.
     """
-    n = indptr.size - 1
-    columns, surplus = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    found = np.empty((-(-(indptr.size - 1) // CHUNK), 3), dtype=np.int64)
     run = _asymmetries_parallel if _many(indices) else _asymmetries
     # Where each entry right of the diagonal has its partner and none is left over, all have one.
-    run(indptr, indices, values, tolerance, False, columns, surplus)
-    if surplus.sum() != 0 or (columns >= 0).any():
-        run(indptr, indices, values, tolerance, True, columns, surplus)
-    rows = np.flatnonzero(columns >= 0)
-    return (int(rows[0]), int(columns[rows[0]])) if rows.size else (-1, -1)
+    run(indptr, indices, values, tolerance, False, found)
+    if found[:, 2].sum() != 0 or (found[:, 0] >= 0).any():
+        run(indptr, indices, values, tolerance, True, found)
+    places = found[found[:, 0] >= 0]
+    return (int(places[0, 0]), int(places[0, 1])) if len(places) else (-1, -1)
 
 
 def _many(entries: Any) -> bool:
@@ -227,19 +227,33 @@ def _unmatched(indptr: Any, indices: Any, values: Any, tolerance: Any, both: Any
 
 
 @njit(cache=True, nogil=True)
-def _asymmetries(
-    indptr: Any, indices: Any, values: Any, tolerance: float, both: bool, out: Any, surplus: Any
+def _asymmetries_of(
+    indptr: Any, indices: Any, values: Any, tolerance: float, both: bool, chunk: int, found: Any
 ) -> None:
-    for i in range(out.size):
-        out[i], surplus[i] = _unmatched(indptr, indices, values, tolerance, both, i)
+    """found[chunk] = the first row of a chunk that is not like its column, that column, surplus."""
+    row, column, surplus = -1, -1, 0
+    for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, indptr.size - 1)):
+        j, more = _unmatched(indptr, indices, values, tolerance, both, i)
+        surplus += more
+        if j >= 0 and row < 0:
+            row, column = i, j
+    found[chunk, 0], found[chunk, 1], found[chunk, 2] = row, column, surplus
+
+
+@njit(cache=True, nogil=True)
+def _asymmetries(
+    indptr: Any, indices: Any, values: Any, tolerance: float, both: bool, found: Any
+) -> None:
+    for chunk in range(found.shape[0]):
+        _asymmetries_of(indptr, indices, values, tolerance, both, chunk, found)
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _asymmetries_parallel(
-    indptr: Any, indices: Any, values: Any, tolerance: float, both: bool, out: Any, surplus: Any
+    indptr: Any, indices: Any, values: Any, tolerance: float, both: bool, found: Any
 ) -> None:
-    for i in prange(out.size):
-        out[i], surplus[i] = _unmatched(indptr, indices, values, tolerance, both, i)
+    for chunk in prange(found.shape[0]):
+        _asymmetries_of(indptr, indices, values, tolerance, both, chunk, found)
 
 
 def diagonal(indptr: Indices, indices: Indices, values: Floats) -> Floats:

@@ -8,17 +8,37 @@ array, whether its point lies behind the seam, and how far along the line the ot
 
 from typing import Any
 
+import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
 from . import PARALLEL_ROWS
 
 
-def across(
-    coefficients: Any, starts: Any, links: Any, points: int, stride: int, x: Any, add: bool, r: Any
+def couplings(
+    coefficients: NDArray[Any], starts: Any, links: Any, points: int, stride: int, out: NDArray[Any]
 ) -> None:
-    """r (+)= −(couplings across the seams) x on the lines at the seams; others are not touched."""
+    """out (seams, couplings, points) = those of the points before a seam, 0 where one has none.
+
+    Held apart they lie side by side, and each is read once for both its points.
+    """
+    out[...] = 0.0
+    for link, (array, behind, along) in enumerate(links):
+        shift = along if behind else 0  # of the point before the seam, from the coefficient's
+        first, last = max(0, -shift), points - max(0, shift)
+        places = starts[:, int(behind), None] + np.arange(first, last) * stride
+        out[:, link, first + shift : last + shift] = coefficients[array][places]
+
+
+def across(
+    held: Any, starts: Any, alongs: Any, points: int, stride: int, x: Any, add: bool, r: Any
+) -> None:
+    """r (+)= −(couplings across the seams) x on the lines at the seams; others are not touched.
+
+    held : see `couplings`; alongs (couplings,): how far along the point behind a seam lies.
+    """
     run = _across_parallel if x.size >= PARALLEL_ROWS else _across
-    run(coefficients, starts, links, points, stride, x, add, r)
+    run(held, starts, alongs, points, stride, x, add, r)
 
 
 def clear(starts: Any, points: int, stride: int, r: Any) -> None:
@@ -28,47 +48,15 @@ def clear(starts: Any, points: int, stride: int, r: Any) -> None:
 
 
 @njit(inline="always")
-def _subtract_along(c, at, along, x, other, r, to, points, stride):  # type: ignore[no-untyped-def]
-    """r[to + p stride] −= c[at + p stride] x[other + (p + along) stride] along a line."""
-    first, count = max(0, -along), points - abs(along)
+def _subtract(c, x, there, r, here, count, stride):  # type: ignore[no-untyped-def]
+    """r[here + p stride] −= c[p] x[there + p stride]."""
     if stride == 1:  # slices, for vectors
-        ours = r[to + first : to + first + count]
-        by = c[at + first : at + first + count]
-        of = x[other + first + along : other + first + along + count]
+        ours, of = r[here : here + count], x[there : there + count]
         for p in range(count):
-            ours[p] -= by[p] * of[p]
+            ours[p] -= c[p] * of[p]
     else:
-        for p in range(first * stride, (first + count) * stride, stride):
-            r[to + p] -= c[at + p] * x[other + p + along * stride]
-
-
-@njit(cache=True, nogil=True)
-def _across_one(coefficients, start, links, points, stride, x, add, r):  # type: ignore[no-untyped-def]
-    for side in range(2):  # one line after the other: it stays in the cache
-        here, there = start[side], start[1 - side]
-        if not add:
-            for p in range(here, here + points * stride, stride):
-                r[p] = 0.0
-        for link in range(links.shape[0]):
-            array, behind, along = links[link]
-            c = coefficients[array]
-            if behind == side:
-                _subtract_along(c, here, along, x, there, r, here, points, stride)
-            else:  # the coefficient stands at the other point
-                at = there - along * stride
-                _subtract_along(c, at, -along, x, there, r, here, points, stride)
-
-
-@njit(cache=True, nogil=True)
-def _across(coefficients, starts, links, points, stride, x, add, r):  # type: ignore[no-untyped-def]
-    for seam in range(starts.shape[0]):
-        _across_one(coefficients, starts[seam], links, points, stride, x, add, r)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _across_parallel(coefficients, starts, links, points, stride, x, add, r):  # type: ignore[no-untyped-def]
-    for seam in prange(starts.shape[0]):
-        _across_one(coefficients, starts[seam], links, points, stride, x, add, r)
+        for p in range(count):
+            r[here + p * stride] -= c[p] * x[there + p * stride]
 
 
 @njit(cache=True, nogil=True)
@@ -76,6 +64,31 @@ def _clear_one(start, points, stride, r):  # type: ignore[no-untyped-def]
     for here in start:
         for p in range(here, here + points * stride, stride):
             r[p] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _across_one(held, start, alongs, points, stride, x, add, r):  # type: ignore[no-untyped-def]
+    if not add:
+        _clear_one(start, points, stride, r)
+    for link in range(alongs.size):
+        along = alongs[link]
+        first, count = max(0, -along), points - abs(along)
+        c = held[link, first : first + count]
+        before, behind = start[0] + first * stride, start[1] + (first + along) * stride
+        _subtract(c, x, behind, r, before, count, stride)
+        _subtract(c, x, before, r, behind, count, stride)
+
+
+@njit(cache=True, nogil=True)
+def _across(held, starts, alongs, points, stride, x, add, r):  # type: ignore[no-untyped-def]
+    for seam in range(starts.shape[0]):
+        _across_one(held[seam], starts[seam], alongs, points, stride, x, add, r)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _across_parallel(held, starts, alongs, points, stride, x, add, r):  # type: ignore[no-untyped-def]
+    for seam in prange(starts.shape[0]):
+        _across_one(held[seam], starts[seam], alongs, points, stride, x, add, r)
 
 
 @njit(cache=True, nogil=True)

@@ -196,22 +196,21 @@ class Seams:
     """Where the blocks of two tilings of a plane meet; see `kernels.seams` for starts and links.
 
     starts : of the seams of the first tiling, and of those of the shifted one.
+    alongs : how far along its line the point behind a seam lies, for each coupling.
     first_own : the lines of the first tiling, −1 for those that are not at its own seams.
-    second_own, second_other : those of the shifted one at its own seams, at those of the first.
+    second_own, second_other, second_both : those of the shifted one at its own seams, at those of
+        the first, at either.
     along_rows : lines are rows of the grid.
     """
 
     starts: tuple[Table, Table]
     links: Table
+    alongs: Table
     first_own: Table
     second_own: Table
     second_other: Table
+    second_both: Table
     along_rows: bool
-
-    @property
-    def second_both(self) -> Table:
-        """The lines of the shifted tiling at any seam."""
-        return np.maximum(self.second_own, self.second_other)
 
 
 @lru_cache(maxsize=256)
@@ -230,16 +229,19 @@ def seams(
     links = [(k, int(o[across] < 0), o[axis]) for k, o in enumerate(offsets) if o[across]]
     lines = [tiling(shape, offsets, axis, size, at).lines for at in (CENTRE, shift)]
 
-    def at_seams(tiling: int, of: int) -> Table:
-        return np.where(np.isin(lines[tiling], starts[of]), lines[tiling], -1)
+    def at_seams(tiling: int, *of: int) -> Table:
+        wanted = np.concatenate([starts[k] for k in of])
+        return np.where(np.isin(lines[tiling], wanted), lines[tiling], -1)
 
     return Seams(
         starts,  # type: ignore[arg-type]
         np.array(links, dtype=np.int64).reshape(-1, 3),
-        at_seams(0, 0),
-        at_seams(1, 1),
-        at_seams(1, 0),
-        axis == 2,
+        np.array([-along if behind else along for _, behind, along in links], dtype=np.int64),
+        first_own=at_seams(0, 0),
+        second_own=at_seams(1, 1),
+        second_other=at_seams(1, 0),
+        second_both=at_seams(1, 0, 1),
+        along_rows=axis == 2,
     )
 
 

@@ -84,7 +84,7 @@ class Hierarchy(PreparedPreconditioner):
             self.analysis.clear()
         if usual:
             self.precision = self.levels[0].x.dtype.type
-        self.bytes_estimate = sum(level.bytes for level in self.levels)
+        self.bytes_estimate = sum(array.nbytes for array in lease.arrays)
 
     def apply(self, r: Array) -> Array:
         """Return one V-cycle on each column of r."""

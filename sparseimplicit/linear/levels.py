@@ -31,7 +31,8 @@ class Level:
     """One grid of the hierarchy, with room for a cycle.
 
     smoothers : of two tilings, or of one block that is the whole grid.
-    seams : of the first tiling, where blocks meet along one axis alone.
+    seams : of the tilings, where blocks meet along one axis alone; what couples across them is then
+        all that is held of the coefficients.
     bordered : nothing couples round a border.
     """
 
@@ -50,10 +51,11 @@ class Level:
         self.bordered = bordered
         self.shape = np.array(shape)
         self.offsets = np.array(offsets)
-        self.coefficients = coefficients
         self.smoothers = smoothers
         self.seams = seams if bordered else None
+        self.coefficients = coefficients if self.seams is None else None
         self.rows = _rows(shape, self.seams)
+        self.couplings = self._couplings(coefficients, lease, dtype)
         n = coefficients.shape[1]
         self.b, self.x, self.r = (lease.empty((n,), dtype) for _ in range(3))
         self.r[...] = 0.0  # what is not at seams stays so
@@ -61,12 +63,18 @@ class Level:
         self.weights: NDArray[Any] = np.zeros((0, 0))
         self.coarse = self.shape
 
-    @property
-    def bytes(self) -> int:
-        """Bytes that are held."""
-        held = [self.coefficients, self.weights, self.b, self.x, self.r]
-        held += [a for s in self.smoothers for a in (s.pivots, s.lower, s.scratch)]
-        return sum(a.nbytes for a in held)
+    def _couplings(
+        self, coefficients: NDArray[Any], lease: Lease, dtype: type[np.floating[Any]]
+    ) -> list[NDArray[Any]]:
+        """Return what couples across the seams of each tiling; nothing where there are none."""
+        if self.seams is None:
+            return []
+        made = []
+        for starts, blocks in zip(self.seams.starts, self.smoothers, strict=True):
+            t, links = blocks.tiling, self.seams.links
+            made.append(lease.empty((len(starts), len(links), t.points), dtype))
+            seams.couplings(coefficients, starts, links, t.points, t.stride, made[-1])
+        return made
 
     def residual(self) -> None:
         """r = b − A x."""
@@ -124,8 +132,8 @@ class Level:
         assert self.seams is not None  # noqa: S101 - the callers have looked
         t = self.smoothers[tiling].tiling
         seams.across(
-            self.coefficients, self.seams.starts[tiling], self.seams.links, t.points, t.stride,
-            self.x, add, out,
+            self.couplings[tiling], self.seams.starts[tiling], self.seams.alongs, t.points,
+            t.stride, self.x, add, out,
         )  # fmt: skip
 
     def _clear(self, tiling: int, out: NDArray[Any]) -> None:
@@ -186,19 +194,16 @@ def build(
         precision = np.float64 if last else dtype
         halved = precision == np.float32 and _three_digits_do(coefficients.shape[1], strength)
         anew = lean and coefficients.shape[1] >= PARALLEL_ROWS and not last
-        held = coefficients if anew and not levels else lease.cast(coefficients, precision)
+        held = coefficients
+        if (anew and levels) or not (anew or (bordered and between)):
+            held = lease.cast(coefficients, precision)
         smoothers = [
             smoother(
-                held if anew else coefficients,
-                kind,
-                damping,
-                precision,
-                lease,
-                halved=halved,
-                lean=anew,
+                held if anew else coefficients, kind, damping, precision, lease,
+                halved=halved, lean=anew,
             )
             for kind in kinds
-        ]
+        ]  # fmt: skip
         level = Level(shape, offsets, held, smoothers, between, precision, lease, bordered=bordered)
         levels.append(level)
         given, done = coefficients, len(levels) > 1  # the finest are the user's
@@ -226,7 +231,7 @@ def _coarsen(
     level.transfer, level.coarse = t, np.array(coarse)
     points = int(np.prod(coarse))
     reached = coarse[0] * coarse[1], t.reached.shape[0], coarse[2]
-    weights = lease.room.empty(reached, np.float64)
+    level.weights = weights = lease.empty(reached, dtype)
     weights[...] = 0.0  # also of what is not reached
     kernels = bordered_setup if level.bordered else transfers
     for odd, reach, parts in t.interpolation:
@@ -240,8 +245,6 @@ def _coarsen(
     )  # fmt: skip
     if not float(made[0].min()) > 0.0:  # P has full rank: Pᵀ A P is as definite as A
         raise indefinite(f"on a grid of {coarse} points a diagonal entry is {made[0].min():.3g}")
-    level.weights = lease.cast(weights, dtype)
-    lease.room.give_back(weights)
     return coarse, t.coarse_offsets, made  # type: ignore[return-value]
 
 

@@ -401,9 +401,11 @@ def test_what_couples_across_seams_is_subtracted_on_the_lines_beside_them(axis, 
     beside = a.any(axis=1)
     assert beside.sum() == 2 * len(starts) * shape[axis]
     v, r = np.random.default_rng(4).standard_normal((2, matrix.shape[0]))
+    held = np.empty((len(starts), len(s.links), t.points))
+    seams.couplings(c, starts, s.links, t.points, t.stride, held)
     for add in (False, True):
         out = r.copy()
-        forms(seams, "across")[form](c, starts, s.links, t.points, t.stride, v, add, out)
+        forms(seams, "across")[form](held, starts, s.alongs, t.points, t.stride, v, add, out)
         np.testing.assert_allclose(out, np.where(beside, add * r - a @ v, r), atol=1e-12)
     forms(seams, "clear")[form](starts, t.points, t.stride, out)
     np.testing.assert_array_equal(out == 0.0, beside)
