@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -29,13 +29,17 @@ from ..imaging.scoring import ImageScore, Trial
 from .files import check_writable, write_json
 from .models import ModelName, Weight, check_sigma, chosen_model
 
+USUAL_NOISE: Final = 25.0  # grey levels
 Watch = Callable[[int, int, ImageScore], Any]
 
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Of the true images; all that it holds.")],
     model: ModelName,
-    sigma: Annotated[float, typer.Option(help="Of the noise, in grey levels of 255.")] = 25.0,
+    sigma: Annotated[
+        float | None,
+        typer.Option(help="Of the noise, in grey levels of 255; by default the model's, or 25."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Image i gets default_rng([seed, i]).")] = 0,
     weight: Weight = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/evaluate"),
@@ -80,7 +84,7 @@ class Evaluation:
 
     folder: Path
     model: str
-    sigma: float
+    sigma: float | None
     seed: int
     weight: float | None
     jobs: int
@@ -97,10 +101,16 @@ class Evaluation:
         _check_numbers(self.sigma, self.seed, self.jobs, saved, self.model)
         return saved
 
+    @cached_property
+    def noise(self) -> float:
+        """The noise added: as asked for, else what the model is for."""
+        own = USUAL_NOISE if self.saved.sigma is None else self.saved.sigma
+        return own if self.sigma is None else self.sigma
+
     def trials(self, out: Path) -> list[Trial]:
         """Return what is asked of each image; all are read once."""
         return trials(
-            image_files(self.folder)[: self.first or None], self.saved, sigma=self.sigma,
+            image_files(self.folder)[: self.first or None], self.saved, sigma=self.noise,
             seed=self.seed, out=out, rtol=self.rtol, linear_solver=self.solver,
             figures=self.figures,
         )  # fmt: skip
@@ -117,18 +127,18 @@ class Evaluation:
         progress = _Progress(len(asked), watch)
         scores = scored(asked, jobs=self.jobs, resume=resume, callback=progress)
         told = {"version": __version__, "model": self.model, "folder": str(self.folder),
-                "sigma": self.sigma, "seed": self.seed, "rtol": self.rtol,
+                "sigma": self.noise, "seed": self.seed, "rtol": self.rtol,
                 "jobs": self.jobs}  # fmt: skip
         result = _write(out, scores, told | {"seconds": time.perf_counter() - started}, self.saved)
-        _show(scores, f"{self.model} on {self.folder}, σ = {self.sigma:g}")
+        _show(scores, f"{self.model} on {self.folder}, σ = {self.noise:g}")
         drawn = ", figures/" if self.figures else ""
         typer.echo(f"wrote {out}/: scores.csv, scores.json, images/{drawn}; "
                    f"{time.perf_counter() - started:.1f} s")  # fmt: skip
         return result
 
 
-def _check_numbers(sigma: float, seed: int, jobs: int, saved: SavedModel, name: str) -> None:
-    if sigma != 0.0:
+def _check_numbers(sigma: float | None, seed: int, jobs: int, saved: SavedModel, name: str) -> None:
+    if sigma is not None and sigma != 0.0:
         check_sigma(sigma, saved if saved.sigma is not None else _anywhere(saved, sigma), name)
     cores = available_cores()
     if not 1 <= jobs <= cores:

@@ -129,6 +129,16 @@ def test_a_model_file_and_its_filters(folder):
     assert (folder / "out" / "figures" / "model.png").exists()
 
 
+@pytest.mark.parametrize("sigma", [25.0, 50.0])
+def test_the_noise_is_by_default_what_the_model_is_for(folder, sigma):
+    model = TotalVariation()
+    write_model(folder / "my.npz", model, model.start((1, 1)), {"sigma": sigma})
+    assert run(folder, "--first", "1", model=folder / "my.npz") == 0
+    told = result(folder)
+    assert told["sigma"] == sigma
+    assert told["mean"]["psnr_noisy"] == pytest.approx(20 * np.log10(255.0 / sigma), abs=0.3)
+
+
 def test_a_weight_is_taken_as_it_is(folder):
     assert run(folder, "--weight", "9", "--sigma", "10", "--first", "1") == 0
     truth = read_image(folder / "images" / "a.png")

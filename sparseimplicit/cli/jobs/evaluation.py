@@ -85,7 +85,7 @@ class EvaluationWork:
         truths = [read_truth(trial.path) for trial in self.trials]
         largest = max(truths, key=lambda truth: truth.size)
         saved = self.asked.saved
-        observed = Observation(add_noise(largest, self.job.noise.sigma, self.job.noise.seed))
+        observed = Observation(add_noise(largest, self.asked.noise, self.job.noise.seed))
         theta = saved.theta_for((largest.shape[0], largest.shape[1]))
         pixels = sum(truth.size for truth in truths)
         return foretold(

@@ -176,7 +176,9 @@ class TestImages(Section):
 class OneNoise(Section):
     """Image i gets ``sigma · default_rng([seed, i]).standard_normal(shape)``."""
 
-    sigma: Annotated[Grey, Field(description="grey levels, 0 to 255")] = 25.0
+    sigma: Annotated[
+        Grey | None, Field(description="grey levels, 0 to 255; by default the model's, or 25")
+    ] = None
     seed: Natural = 0
 
 
