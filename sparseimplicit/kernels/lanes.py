@@ -54,11 +54,34 @@ def whole(a: Any) -> Any:
     return a.view(np.float16).astype(np.float32) if a.dtype == np.uint16 else a
 
 
-def as_floats(builder: Any, place: Any, vector: Any) -> Any:
-    """Return the vector of the numbers whose halves stand at a pointer, in compiled code."""
-    stored = ir.VectorType(ir.HalfType(), LANES)
-    numbers = builder.load(builder.bitcast(place, stored.as_pointer()), align=2)
-    return builder.fpext(numbers, vector)
+def converts_halves(context: Any) -> bool:
+    """Whether the processor that is compiled for has instructions for float16."""
+    triple, _, features = context.codegen().magic_tuple()
+    return triple.startswith(("aarch64", "arm64")) or "+f16c" in features
+
+
+def as_floats(context: Any, builder: Any, place: Any, vector: Any) -> Any:
+    """Return the vector of the numbers whose halves stand at a pointer, in compiled code.
+
+    Without an instruction for it: their bits as those of a float32 are 2¹¹² times too small.
+    """
+    floats, words = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.IntType(32)))
+    if converts_halves(context):
+        stored = ir.VectorType(ir.HalfType(), LANES)
+        numbers = builder.load(builder.bitcast(place, stored.as_pointer()), align=2)
+        return builder.fpext(numbers, vector)
+    stored = ir.VectorType(ir.IntType(16), LANES)
+    bits = builder.zext(builder.load(builder.bitcast(place, stored.as_pointer()), align=2), words)
+    size = builder.shl(builder.and_(bits, all_lanes(words, 0x7FFF)), all_lanes(words, 13))
+    sign = builder.shl(builder.and_(bits, all_lanes(words, 0x8000)), all_lanes(words, 16))
+    size = builder.fmul(builder.bitcast(size, floats), all_lanes(floats, 2.0**112))
+    numbers = builder.bitcast(builder.or_(builder.bitcast(size, words), sign), floats)
+    return numbers if floats == vector else builder.fpext(numbers, vector)
+
+
+def all_lanes(kind: Any, value: Any) -> Any:
+    """Return a constant of the same number in all lanes."""
+    return ir.Constant(kind, [value] * LANES)
 
 
 @intrinsic
@@ -87,7 +110,7 @@ def _eliminate(_typing, out, o, scale, s, a, i, a_step, b, j, b_step, count):  #
         def load_left(offset):  # type: ignore[no-untyped-def]
             if signature.args[4].dtype != types.uint16:
                 return load(left, offset)
-            return as_floats(builder, builder.gep(left, [offset]), vector)
+            return as_floats(context, builder, builder.gep(left, [offset]), vector)
 
         target, left, right = data(0, out), data(4, a), data(7, b)
         first = builder.fmul(load(target, o), load(data(2, scale), s))

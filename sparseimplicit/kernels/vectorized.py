@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from .lanes import LANES, LARGEST_HALF, halves
+from .lanes import LANES, LARGEST_HALF, all_lanes, converts_halves, halves
 
 # Of two vectors side by side; for even places the second begins one earlier, to read no further.
 EVEN: Final = tuple(lane + lane // LANES for lane in range(0, 2 * LANES, 2))
@@ -175,12 +175,23 @@ def _converted(context, builder, value, kind, wanted):  # type: ignore[no-untype
     return builder.fptrunc(value, vector) if narrow else builder.fpext(value, vector)
 
 
-def _halved(builder, floats):  # type: ignore[no-untyped-def]
-    """Return a vector of float32 in float16, the largest of that where it is none."""
+def _halved(context, builder, floats):  # type: ignore[no-untyped-def]
+    """Return a vector of float32 as the bits of float16, the largest of that where it is none."""
     for name, bound in ((">", LARGEST_HALF), ("<", -LARGEST_HALF)):
-        limit = ir.Constant(floats.type, [bound] * LANES)
+        limit = all_lanes(floats.type, bound)
         floats = builder.select(builder.fcmp_ordered(name, floats, limit), limit, floats)
-    return builder.fptrunc(floats, ir.VectorType(ir.HalfType(), LANES))
+    halves_, words = (ir.VectorType(ir.IntType(bits), LANES) for bits in (16, 32))
+    if converts_halves(context):
+        narrow = builder.fptrunc(floats, ir.VectorType(ir.HalfType(), LANES))
+        return builder.bitcast(narrow, halves_)
+    # 2¹¹² times smaller, its bits are those of the float16 and thirteen more, which are rounded.
+    bits = builder.bitcast(floats, words)
+    size = builder.bitcast(builder.and_(bits, all_lanes(words, 0x7FFFFFFF)), floats.type)
+    size = builder.bitcast(builder.fmul(size, all_lanes(floats.type, 2.0**-112)), words)
+    last = builder.and_(builder.lshr(size, all_lanes(words, 13)), all_lanes(words, 1))
+    size = builder.add(size, builder.add(last, all_lanes(words, 0x0FFF)))
+    sign = builder.and_(builder.lshr(bits, all_lanes(words, 16)), all_lanes(words, 0x8000))
+    return builder.trunc(builder.or_(builder.lshr(size, all_lanes(words, 13)), sign), halves_)
 
 
 @lower_builtin(load_like, types.Array, types.Integer, types.Array)
@@ -209,7 +220,7 @@ def _store(context, builder, signature, arguments):  # type: ignore[no-untyped-d
     (place, _), align = _pointers(context, builder, kinds, arguments, 1)
     if kinds[1].dtype == types.uint16:
         floats = _converted(context, builder, arguments[0], kinds[0].dtype, types.float32)
-        value = _halved(builder, floats)
+        value = _halved(context, builder, floats)
         place = builder.bitcast(place, value.type.as_pointer())
     else:
         value = _converted(context, builder, arguments[0], kinds[0].dtype, kinds[1].dtype)

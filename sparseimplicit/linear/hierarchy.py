@@ -18,8 +18,6 @@ from .smoothers import stored_bytes
 from .stencil import StencilOperator
 
 LEAN_FROM: Final = 0.25  # of the available memory
-STEEP: Final = 1e8  # from one diagonal entry to the next: their factors leave the range of float16
-SOME: Final = 20_000  # points that are looked at
 FAR: Final = 1e10  # entries this far from 1 are brought there, for the range of float32
 
 
@@ -32,7 +30,7 @@ class Hierarchy(PreparedPreconditioner):
         Positive definite, of nearest neighbours.
     double : bool
         Keep it in float64, at twice the bytes. It is so anyhow where the diagonal spans more than
-        twenty decades, which float32 does not, or eight from one point to the next.
+        twenty decades, which float32 does not.
     lean : bool, optional
         Make factors anew each time instead of holding them, which takes less than half of the
         bytes and twice the time. Left out, it is done where they would fill a quarter of what is
@@ -61,9 +59,9 @@ class Hierarchy(PreparedPreconditioner):
         largest, least = float(diagonal.max()), float(diagonal.min())
         usual = least > 1.0 / FAR and largest < FAR
         self._unit = 1.0 if usual else 2.0 ** round(np.log2(largest))
-        precise = double or least < largest / FAR**2 or _is_steep(diagonal, stencil.shape3)
+        precise = double or least < largest / FAR**2
         if lean is None:
-            factors = stored_bytes(stencil.shape3) * (2 if precise else 1)
+            factors = stored_bytes(stencil.shape3, 8 if precise else 4, 8 if precise else 2)
             lean = factors > LEAN_FROM * available_bytes()
         coefficients = stencil.coefficients if usual else stencil.coefficients / self._unit
         self.lean: Final = lean
@@ -98,8 +96,10 @@ class Hierarchy(PreparedPreconditioner):
                 cast(np.ascontiguousarray(r[:, k]), 1.0, finest.b)
                 if self._unit == 1.0 and out.dtype == finest.x.dtype and r.shape[1] == 1:
                     held, finest.x = finest.x, out.reshape(-1)
-                    cycle(self.levels)
-                    finest.x = held
+                    try:
+                        cycle(self.levels)
+                    finally:
+                        finest.x = held
                     continue
                 cycle(self.levels)
                 if r.shape[1] == 1:
@@ -109,14 +109,3 @@ class Hierarchy(PreparedPreconditioner):
         return out
 
     apply_transpose = apply
-
-
-def _is_steep(diagonal: Array, shape: tuple[int, int, int]) -> bool:
-    """Whether neighbouring entries are decades apart, as far as some of them show."""
-    n = diagonal.size
-    some = np.arange(0, n, max(1, n // SOME) | 1)
-    for step in {1, shape[2], shape[1] * shape[2]} - {n}:
-        here, there = diagonal[some[some < n - step]], diagonal[some[some < n - step] + step]
-        if (np.maximum(here, there) > STEEP * np.minimum(here, there)).any():
-            return True
-    return False

@@ -24,6 +24,9 @@ from .smoothers import Smoother, indefinite, smoother, tilings
 NEARLY: Final = 0.6  # of the strongest axis's coupling: lines along the last one are as good
 WEAK: Final = 0.1  # part of the second strongest axis's coupling, below which one is not coarsened
 STRETCHED: Final = 100.0  # times the second strongest coupling; 1000 doubles the iterations
+STEEP: Final = 1e8  # from one diagonal entry to the next: their factors leave the range of float16
+SLACK: Final = 1e-5  # 1ᵀA 1 over the trace: 1e-6 costs two iterations in six, 1e-8 as many again
+LOOKED_AT: Final = 20_000  # points that tell what a grid is like
 LAST_LINES: Final = 16  # a level of no more lines is one block, and solved exactly
 
 
@@ -54,8 +57,8 @@ class Level:
         self.smoothers = smoothers
         self.seams = seams if bordered else None
         self.coefficients = coefficients if self.seams is None else None
-        self.rows = _rows(shape, self.seams)
-        self.couplings = self._couplings(coefficients, lease, dtype)
+        self.residual_rows = _residual_rows(shape, self.seams)
+        self.across_seams = self._across_seams(coefficients, lease, dtype)
         n = coefficients.shape[1]
         self.b, self.x, self.r = (lease.empty((n,), dtype) for _ in range(3))
         self.r[...] = 0.0  # what is not at seams stays so
@@ -63,7 +66,7 @@ class Level:
         self.weights: NDArray[Any] = np.zeros((0, 0))
         self.coarse = self.shape
 
-    def _couplings(
+    def _across_seams(
         self, coefficients: NDArray[Any], lease: Lease, dtype: type[np.floating[Any]]
     ) -> list[NDArray[Any]]:
         """Return what couples across the seams of each tiling; nothing where there are none."""
@@ -77,7 +80,7 @@ class Level:
         return made
 
     def residual(self) -> None:
-        """r = b − A x."""
+        """r = b − A x, where there are no seams."""
         run = bordered.residual if self.bordered else stencil.residual
         run(self.coefficients, self.offsets, self.shape, self.x, self.b, self.r)
 
@@ -132,7 +135,7 @@ class Level:
         assert self.seams is not None  # noqa: S101 - the callers have looked
         t = self.smoothers[tiling].tiling
         seams.across(
-            self.couplings[tiling], self.seams.starts[tiling], self.seams.alongs, t.points,
+            self.across_seams[tiling], self.seams.starts[tiling], self.seams.alongs, t.points,
             t.stride, self.x, add, out,
         )  # fmt: skip
 
@@ -154,12 +157,12 @@ class Level:
         t = self.transfer
         tables = self.weights, t.reached, self.shape, self.coarse, t.steps
         if self.bordered:
-            within(*tables, self.rows, given, out)
+            within(*tables, self.residual_rows, given, out)
         else:
             around(*tables, given, out)
 
 
-def _rows(shape: Shape, at: Seams | None) -> NDArray[np.bool_]:
+def _residual_rows(shape: Shape, at: Seams | None) -> NDArray[np.bool_]:
     """Return which rows have a residual after `descend`, and no others a use for corrections."""
     rows = np.ones(shape[0] * shape[1], dtype=np.bool_)
     if at is not None and at.along_rows:
@@ -187,12 +190,14 @@ def build(
     """
     levels: list[Level] = []
     while True:
-        strength = couplings(shape, offsets, coefficients)
+        strength = strengths(shape, offsets, coefficients)
         axis = _line_axis(strength)
         last = int(np.prod(shape)) // shape[axis] <= LAST_LINES
         kinds, between, damping = tilings(shape, offsets, axis, last=last)
         precision = np.float64 if last else dtype
-        halved = precision == np.float32 and _three_digits_do(coefficients.shape[1], strength)
+        halved = precision == np.float32 and three_digits_do(
+            shape, coefficients, strength, planar=bordered and between is not None
+        )
         anew = lean and coefficients.shape[1] >= PARALLEL_ROWS and not last
         held = coefficients
         if (anew and levels) or not (anew or (bordered and between)):
@@ -225,7 +230,7 @@ def _coarsen(
     dtype: type[np.floating[Any]],
     lease: Lease,
 ) -> tuple[Shape, tuple[Offset, ...], NDArray[np.float64]]:
-    steps = _steps(shape, couplings(shape, offsets, coefficients))
+    steps = _steps(shape, strengths(shape, offsets, coefficients))
     t = transfer(offsets, steps, tuple(size > 1 for size in shape))
     coarse = tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
     level.transfer, level.coarse = t, np.array(coarse)
@@ -248,23 +253,49 @@ def _coarsen(
     return coarse, t.coarse_offsets, made  # type: ignore[return-value]
 
 
-def couplings(
+def strengths(
     shape: Shape, offsets: tuple[Offset, ...], coefficients: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the mean strength of coupling along each axis, −Σ_o c_o o_a²; 0 along none.
 
     From some ten thousand points, in steps that are prime to most widths of grids.
     """
-    some = coefficients[:, :: max(1, coefficients.shape[1] // 20_000) | 1]
+    some = coefficients[:, :: max(1, coefficients.shape[1] // LOOKED_AT) | 1]
     strength = -(np.array(offsets).T ** 2) @ some.mean(axis=1)
     extends = np.array(shape) > 1
     return np.where(extends, np.maximum(strength, 1e-300), 0.0)
 
 
-def _three_digits_do(points: int, strength: NDArray[np.float64]) -> bool:
-    """Whether the bytes of the factors count, and no axis is coupled so that all digits do."""
+def three_digits_do(
+    shape: Shape, coefficients: NDArray[np.float64], strength: NDArray[np.float64], *, planar: bool
+) -> bool:
+    """Whether the bytes of a level's factors count for time, and float16 is as good as float32.
+
+    It is not where one axis is coupled much more than the others, on the whole: what is local costs
+    an iteration or two. Nor where neighbouring diagonal entries are decades apart, nor for the
+    cycle by seams where A is nearly singular: it takes blocks for solved exactly, and what rounding
+    leaves of a constant is beside 1ᵀA 1 then.
+    """
+    if coefficients.shape[1] < PARALLEL_ROWS:
+        return False
     second, strongest = np.sort(strength)[-2:]
-    return points >= PARALLEL_ROWS and bool(strongest < STRETCHED * second)
+    diagonal = coefficients[0].reshape(shape)
+    if strongest >= STRETCHED * second or _is_steep(diagonal):
+        return False
+    trace = float(diagonal.sum())
+    return not planar or trace + 2.0 * float(coefficients[1:].sum()) > SLACK * trace
+
+
+def _is_steep(diagonal: NDArray[np.float64]) -> bool:
+    """Whether neighbouring entries are decades apart, as far as some lines of the grid show."""
+    for axis in range(3):
+        lines = np.moveaxis(diagonal, axis, 0)
+        lines = lines.reshape(lines.shape[0], -1)
+        some = lines[:, :: max(1, lines.size // LOOKED_AT) | 1]
+        here, there = some[:-1], some[1:]
+        if (np.maximum(here, there) > STEEP * np.minimum(here, there)).any():
+            return True
+    return False
 
 
 def _line_axis(strength: NDArray[np.float64]) -> int:

@@ -128,8 +128,11 @@ def _across(shape: Shape, axis: int, size: Shape) -> Shape:
     return z, y, x
 
 
-def stored_bytes(shape: Shape) -> int:
-    """Return about the bytes of all factors, which a lean hierarchy does without."""
+def stored_bytes(shape: Shape, pivot: int, below: int) -> int:
+    """Return about the bytes of all factors, which a lean hierarchy does without.
+
+    pivot, below : bytes of a number on and below the diagonal.
+    """
     spatial = min(shape) > 1
-    below = SPATIAL_LINES**2 + 1 if spatial else PLANAR_LINES + 1
-    return int(2 * (4 + 2 * below) * np.prod(shape) * (1.5 if spatial else 1.4))
+    band = SPATIAL_LINES**2 + 1 if spatial else PLANAR_LINES + 1
+    return int(2 * (pivot + below * band) * np.prod(shape) * (1.5 if spatial else 1.4))

@@ -113,6 +113,19 @@ def test_an_entry_alone_below_the_diagonal_is_found_behind_others():
     assert csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-13) == (2, 0)
 
 
+@pytest.mark.parametrize("row", [0, 4095, 4096, 9999])
+def test_an_asymmetry_is_found_in_any_chunk_of_rows(row):
+    a = sparse.diags_array(
+        [np.ones(9999), 4.0 * np.ones(10_000), np.ones(9999)], offsets=[-1, 0, 1]
+    )
+    a = sparse.csr_array(a)
+    assert csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-13) == (-1, -1)
+    a.data[a.indptr[row]] += 0.5 if row else 0.0
+    a.data[a.indptr[row] + (row == 0)] += 0.5 if row == 0 else 0.0
+    found = csr.first_asymmetry(a.indptr, a.indices, a.data, 1e-13)
+    assert found == ((row - 1, row) if row else (0, 1))
+
+
 def test_stored_zeros_need_no_partner():
     a = sparse.csr_array(
         (np.array([1.0, 0.0, 1.0, 1.0]), np.array([0, 2, 1, 2]), np.array([0, 2, 3, 4])),

@@ -1,5 +1,9 @@
 """Kernels of grids against their twins, compiled, in parallel, and as plain Python."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -331,6 +335,43 @@ def test_halves_are_the_nearest_numbers_of_three_digits(dtype):
     back = lanes.whole(compiled)
     np.testing.assert_array_equal(back[:3], [0.0, 65504.0, -65504.0])
     np.testing.assert_allclose(back[3:], a[3:], rtol=2.0**-11, atol=2.0**-25)
+
+
+WITHOUT_INSTRUCTIONS = """
+import numba
+import numpy as np
+from sparseimplicit.kernels import lanes, vectorized
+
+@numba.njit
+def halve(a, out):
+    for i in range(0, a.size, lanes.LANES):
+        vectorized.store(vectorized.load(a, i), out, i)
+
+@numba.njit
+def eliminate(a, b, out):
+    lanes.eliminate(out, 0, b, 0, a, 0, lanes.LANES, b, 0, lanes.LANES, 4)
+
+rng = np.random.default_rng(0)
+a = (rng.standard_normal(64) * 10.0 ** rng.integers(-8, 4, 64)).astype(np.float32)
+a[:4] = 0.0, 1e6, -1e6, 3e-7
+stored = np.empty(64, np.uint16)
+halve(a, stored)
+np.testing.assert_array_equal(lanes.whole(stored), lanes.whole(lanes.halves(a)))
+b = rng.standard_normal(64).astype(np.float32)
+out = np.zeros(lanes.LANES, np.float32)
+eliminate(stored, b, out)
+expected = -(lanes.whole(stored) * b).reshape(4, -1).sum(axis=0)
+np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-3)
+"""
+
+
+def test_halves_need_no_instruction_of_the_processor(tmp_path):
+    told = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_INSTRUCTIONS], env=os.environ | told, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
 
 
 def test_factors_in_halves_solve_as_well():

@@ -246,6 +246,25 @@ def test_a_cycle_by_seams_is_the_cycle_by_residuals(monkeypatch, anisotropy):
     np.testing.assert_allclose(hierarchy.apply(r), by_residuals.apply(r), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("slack", [1e-4, 1e-6, 1e-8])
+def test_what_is_nearly_singular_costs_no_more_iterations(slack):
+    c = np.full((3, 400, 400), -1.0)
+    c[1, :, -1] = c[2, -1] = 0.0
+    c[0] = slack - c[1] - c[2]
+    c[0, :, 1:] += 1.0
+    c[0, 1:] += 1.0
+    assert iterations(StencilOperator(c, [(0, 0), (0, 1), (1, 0)])) <= 6
+
+
+def test_neighbours_that_are_decades_apart_keep_their_digits():
+    smooth = np.broadcast_to(10.0 ** np.linspace(-5.0, 5.0, 400), (1, 400, 400))
+    c, strength = np.stack([smooth.ravel(), -0.2 * smooth.ravel()]), np.array([0.0, 1.0, 1.0])
+    assert levels.three_digits_do((1, 400, 400), c, strength, planar=True)
+    rough = c * 10.0 ** np.random.default_rng(0).uniform(-5.0, 5.0, c.shape[1])
+    assert not levels.three_digits_do((1, 400, 400), rough, strength, planar=True)
+    assert not levels.three_digits_do((1, 400, 400), c, strength * [1.0, 1.0, 1e3], planar=True)
+
+
 def test_a_late_hierarchy_is_made_where_the_diagonal_will_not_do():
     matrix = Operator(laplacian(90, 90, 1e-3), SPD, grid=(90, 90))
     b = np.random.default_rng(0).standard_normal(8100)
