@@ -23,7 +23,7 @@ from .visits import Answer, Kept, Visit, read_kept, write_kept
 # Problems are made once for as many pixels as this: some 100 bytes each. Beyond, they are made at
 # every visit, which costs a hundredth of it.
 HELD_PIXELS: Final = 4_000_000
-CLOSER: Final = 1e-3  # of the accuracy wanted, where no other state would do
+CLOSER: Final = (1e-1, 1e-3)  # of the accuracy wanted, where no other state would do
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +129,11 @@ class Images:
         example = self.examples[i]
         anew = Kept(Start(self.model.first_guess(example.observed)), None)
         # Near a saddle a loose state has directions of negative curvature; a close one has left it.
-        closer = replace(visit, rtol=CLOSER * visit.rtol)
-        tries = [(anew, visit, "begun anew from the first guess"),
-                 (anew, closer, f"begun anew, to {closer.rtol:.0e}")]  # fmt: skip
+        # It may be out of reach where the Hessian is nearly singular: by and by.
+        tries = [(anew, visit, "begun anew from the first guess")]
+        for part in CLOSER:
+            closer = replace(visit, rtol=part * visit.rtol)
+            tries.append((anew, closer, f"begun anew, to {closer.rtol:.0e}"))
         if i in self._kept:
             tries.insert(0, (self._kept[i][1], visit, "from its last state"))
         try:
