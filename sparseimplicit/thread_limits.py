@@ -96,10 +96,12 @@ def obey(variables: Any = os.environ) -> int | None:
     count = int(told) if told.strip().isdecimal() else 0
     _check(count, VARIABLE, told)
     wanted = environment(count)
-    os.environ.update(wanted)
     numba = sys.modules.get("numba")
-    if numba is not None:  # it has read its own variable already; before OpenMP, which it sets too
+    if numba is not None:  # before OpenMP, which it sets too
         numba.set_num_threads(min(count, int(numba.get_num_threads())))
+        # It has read its own variable already: changed now, it would refuse to compile.
+        del wanted["NUMBA_NUM_THREADS"]
+    os.environ.update(wanted)
     _libraries().limit(limits=count)  # those that were loaded before the variables were set
     return count
 

@@ -100,3 +100,15 @@ def test_a_library_loaded_before_the_variables_were_set_obeys():
     run = started("1", "import numpy, os; os.environ.update(OPENBLAS_NUM_THREADS='1', "
                   "OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', NUMBA_NUM_THREADS='1')")  # fmt: skip
     assert run.stdout.split() == ["1", "[1]"], run.stderr
+
+
+def test_numba_that_was_loaded_before_still_compiles():
+    code = (
+        "import numba, sparseimplicit\n"
+        "print(numba.njit(lambda x: x + 1)(1), numba.get_num_threads())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={n: v for n, v in os.environ.items() if n not in LIBRARIES} | {VARIABLE: "1"},
+    )  # fmt: skip
+    assert run.stdout.split() == ["2", "1"], run.stderr
