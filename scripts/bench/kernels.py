@@ -229,7 +229,7 @@ def bandwidth(repeats):
             lambda: smoother.solve(level.r, level.x, add=True),
             (smoother.pivots.nbytes + 2 * smoother.lower.nbytes) / n + 12,
         ),
-        # Of two rows in eight.
+        # Of two rows in eight: lines are rows here.
         "restriction": (lambda: level.restrict(coarser), 1 + 2 + 1),
         "prolongation": (lambda: level.prolong(coarser), 2 + 2 + 1),
         "CG: x, r and ‖r‖": (lambda: vectors.step(one, *flat), 48),

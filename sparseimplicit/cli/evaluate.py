@@ -104,8 +104,8 @@ class Evaluation:
     @cached_property
     def noise(self) -> float:
         """The noise added: as asked for, else what the model is for."""
-        own = USUAL_NOISE if self.saved.sigma is None else self.saved.sigma
-        return own if self.sigma is None else self.sigma
+        usual = USUAL_NOISE if self.saved.sigma is None else self.saved.sigma
+        return usual if self.sigma is None else self.sigma
 
     def trials(self, out: Path) -> list[Trial]:
         """Return what is asked of each image; all are read once."""

@@ -52,7 +52,8 @@ def read_plan(source: Source, config: LearnJob, data: Path | None = None) -> Tra
             f"{source.at('model', 'weight')} = 'map' needs images of one size.",
             fix="crop them to one size, or learn one number.",
         )
-    examples = noisy_examples(images, config.noise.sigma, config.noise.seed)
+    loss = config.training.loss
+    examples = noisy_examples(images, config.noise.sigma, config.noise.seed, loss=loss)
     validation = None
     if config.validation is not None:
         later = noisy_examples(held, config.noise.sigma, config.noise.seed, first=len(images))

@@ -55,8 +55,12 @@ class Regularizer(Section):
 
 
 class Training(Section):
-    """The one stage, where no [[stage]] is given; and bounds for all of θ."""
+    """The one stage, where no [[stage]] is given; and bounds for all of θ.
 
+    loss: half of the mean squared error, or −PSNR, which weighs images alike.
+    """
+
+    loss: Literal["squared", "psnr"] = "squared"
     max_iterations: Count = 50
     gradient_rtol: Accuracies = 1e-6
     stop_rtol: Positive = 1e-4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,23 +17,34 @@ from ..data import add_noise
 from ..observation import Observation, checked_image
 
 Named = tuple[str, Array]
+LOSSES: Final = ("squared", "psnr")
+PEAK: Final = 255.0  # of grey levels
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
     """One image to learn from: what was measured of it, and the truth.
 
+    loss : {"squared", "psnr"}
+        What is to be small, times the number of pixels: half of the mean squared error, or −PSNR,
+        which an image of little error weighs in as much as one of much. Benchmarks are means of it.
+
     Raises
     ------
     ShapeError, NonFinite
-        If the truth is no image of the shape of what was measured.
+        If the truth is no image of the shape of what was measured; if there is no such loss.
     """
 
     name: str
     observed: Observation
     truth: Array
+    loss: str = "squared"
 
     def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ShapeError(
+                f"loss is {self.loss!r}.", where="Example", fix=f"choose {' or '.join(LOSSES)}."
+            )
         truth = checked_image(self.truth, f"the truth of '{self.name}'")
         if truth.shape != self.observed.shape:
             raise ShapeError(
@@ -86,7 +97,11 @@ def draw_crops(images: Sequence[Named], size: int, count: int, seed: int) -> lis
 
 
 def noisy_examples(
-    images: Sequence[Named], sigma: float | Sequence[float], seed: int, first: int = 0
+    images: Sequence[Named],
+    sigma: float | Sequence[float],
+    seed: int,
+    first: int = 0,
+    loss: str = "squared",
 ) -> list[Example]:
     """Return examples: image i with ``σ · default_rng([seed, i]).standard_normal(shape)``.
 
@@ -98,13 +113,15 @@ def noisy_examples(
     seed : int
     first : int
         Number i of the first image.
+    loss : str
+        See `Example`.
     """
     levels = [float(s) for s in np.atleast_1d(np.asarray(sigma, dtype=np.float64))]
     examples = []
     for i, (name, truth) in enumerate(images, start=first):
         drawn = int(np.random.default_rng([seed, i, 1]).integers(len(levels)))
         noisy = add_noise(truth, levels[drawn], [seed, i])
-        examples.append(Example(name, Observation(noisy), truth))
+        examples.append(Example(name, Observation(noisy), truth, loss))
     return examples
 
 
@@ -122,13 +139,29 @@ def squared_error(truth: Any, scale: float = 1.0) -> TwiceDifferentiable:
     return TwiceDifferentiable(loss, second)
 
 
-def error_of_image(
-    truth: Array, image: Callable[[Array, tuple[int, int]], Array], n_y: int
+def negative_psnr(truth: Any) -> Loss:
+    """Return the loss ``−pixels · PSNR = 10 pixels · log₁₀(‖u − truth‖² / (255² pixels))`` of u."""
+    target = np.asarray(truth, dtype=np.float64).ravel()
+    unit = 10.0 * target.size / np.log(10.0)
+
+    def loss(_x: Array, y: Array) -> tuple[float, None, Array]:
+        error = y - target
+        square = dot(error, error)
+        with np.errstate(divide="ignore"):  # u = truth is refused as a loss that is not finite
+            value = unit * float(np.log(square / (PEAK**2 * target.size)))
+        return value, None, (2.0 * unit / max(square, np.finfo(float).tiny)) * error
+
+    return loss
+
+
+def loss_of_image(
+    example: Example, image: Callable[[Array, tuple[int, int]], Array], n_y: int
 ) -> Loss:
-    """Return ``½ ‖u − truth‖²`` of the image u in a state of n_y numbers, some of which it is."""
-    shape = (truth.shape[0], truth.shape[1])
-    places = np.asarray(image(np.arange(n_y, dtype=np.float64), shape)).ravel().astype(np.intp)
-    plain = squared_error(truth)
+    """Return an example's loss of the image u in a state of n_y numbers, some of which it is."""
+    truth = example.truth
+    places = np.asarray(image(np.arange(n_y, dtype=np.float64), example.observed.shape))
+    places = places.ravel().astype(np.intp)
+    plain: Loss = negative_psnr(truth) if example.loss == "psnr" else squared_error(truth)
     if n_y == truth.size and np.array_equal(places, np.arange(n_y)):
         return plain
 

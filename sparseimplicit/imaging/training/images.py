@@ -17,7 +17,7 @@ from ...implicit import ImplicitFunction, SolvedState, Start
 from ...outer import Work
 from ..data import psnr
 from ..models import Model
-from .examples import Example, error_of_image
+from .examples import Example, loss_of_image
 from .visits import Answer, Kept, Visit, read_kept, write_kept
 
 # Problems are made once for as many pixels as this: some 100 bytes each. Beyond, they are made at
@@ -154,7 +154,7 @@ class Images:
         implicit = self._implicit(i)
         solved = implicit.solve(visit.theta, start=kept.start, rtol=visit.rtol)
         forward = time.perf_counter() - started
-        loss = error_of_image(example.truth, self.model.image, solved.y.size)
+        loss = loss_of_image(example, self.model.image, solved.y.size)
         h: Hypergradient | None = None
         if visit.gradient:
             h = hypergradient(

@@ -39,7 +39,7 @@ class Answer:
     Attributes
     ----------
     value : float
-        ½ ‖u − truth‖².
+        Of its loss: ½ ‖u − truth‖², if it names no other.
     gradient : array (n_x,) or None
         Of the value, by θ.
     error : float or None

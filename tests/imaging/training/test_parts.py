@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from skimage.metrics import peak_signal_noise_ratio
 
 from sparseimplicit.errors import ConfigError, ShapeError
 from sparseimplicit.executors import available_cores, cores
@@ -16,7 +17,7 @@ from sparseimplicit.imaging.training import (
     draw_crops,
     noisy_examples,
 )
-from sparseimplicit.imaging.training.examples import error_of_image
+from sparseimplicit.imaging.training.examples import loss_of_image
 from sparseimplicit.imaging.training.regularizers import regularize
 from sparseimplicit.imaging.training.stages import Moments, units
 from sparseimplicit.packing import Packing
@@ -69,12 +70,30 @@ def test_a_pair_must_fit():
 
 def test_the_loss_of_an_image_that_is_part_of_the_state():
     truth = np.arange(6.0).reshape(2, 3)
-    loss = error_of_image(truth, lambda state, shape: state[1::2].reshape(shape), 12)
+    example = Example("x", Observation(truth), truth)
+    loss = loss_of_image(example, lambda state, shape: state[1::2].reshape(shape), 12)
     y = np.random.default_rng(0).standard_normal(12)
     value, _, l_y = loss(None, y)
     assert value == pytest.approx(0.5 * np.sum((y[1::2] - truth.ravel()) ** 2))
     np.testing.assert_array_equal(l_y[::2], 0.0)
     np.testing.assert_allclose(l_y[1::2], y[1::2] - truth.ravel())
+
+
+def test_the_loss_may_be_the_psnr():
+    rng = np.random.default_rng(0)
+    truth, y, along = rng.uniform(0.0, 255.0, (2, 3)), *rng.uniform(0.0, 255.0, (2, 6))
+    example = Example("x", Observation(truth), truth, loss="psnr")
+    loss = loss_of_image(example, lambda state, shape: state.reshape(shape), 6)
+    value, _, l_y = loss(None, y)
+    assert value == pytest.approx(
+        -6 * peak_signal_noise_ratio(truth, y.reshape(2, 3), data_range=255)
+    )
+    h = 1e-4
+    differences = (loss(None, y + h * along)[0] - loss(None, y - h * along)[0]) / (2 * h)
+    assert l_y @ along == pytest.approx(differences, rel=1e-6)
+    assert loss(None, truth.ravel())[0] == -np.inf  # which a hypergradient refuses
+    with pytest.raises(ShapeError, match="loss is 'ssim'"):
+        Example("x", Observation(truth), truth, loss="ssim")
 
 
 def test_adam_by_hand():

@@ -109,6 +109,24 @@ def test_the_gradient_by_taylor(examples, model):
     assert ((slopes > 1.9) & (slopes < 2.1)).all()
 
 
+def test_the_psnr_is_what_a_training_by_it_raises_most(examples):
+    """From ½ mean squared error to its own optimum: by a grid around it, nothing is better."""
+    model = TotalVariation()
+    even = [replace(example, loss="psnr") for example in examples[::2]]  # of one size
+    trained = train(Training(model, even, stages=[FullBatch(stop_rtol=1e-6)]))
+
+    def mean_psnr(theta):
+        images = Images(model, dict(enumerate(even)))
+        seated = images.answer(Visit(theta, 1e-8, gradient=False), range(len(even)), {}, "")
+        return np.mean([answer.psnr for answer in seated.answers])
+
+    best = mean_psnr(trained.theta)
+    assert trained.history[trained.best_step].value == pytest.approx(-best, abs=1e-3)
+    assert all(mean_psnr(trained.theta + shift) < best + 1e-6 for shift in (-0.2, -0.05, 0.05, 0.2))
+    other = Training(model, examples[::2], stages=[FullBatch(stop_rtol=1e-6)])
+    assert other.identity() != Training(model, even, stages=other.stages).identity()
+
+
 def test_an_image_whose_loose_state_will_not_do_is_solved_closer(examples, monkeypatch):
     model, solve, asked = TotalVariation(), Images._solve, []
 
