@@ -149,7 +149,7 @@ def negative_psnr(truth: Any) -> Loss:
         square = dot(error, error)
         with np.errstate(divide="ignore"):  # u = truth is refused as a loss that is not finite
             value = unit * float(np.log(square / (PEAK**2 * target.size)))
-        return value, None, (2.0 * unit / max(square, np.finfo(float).tiny)) * error
+        return value, None, (2.0 * unit / square if square > 0.0 else 0.0) * error
 
     return loss
 
