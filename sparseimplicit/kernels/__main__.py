@@ -96,16 +96,21 @@ def _warm_grids(shape: tuple[int, int]) -> None:
         setup.coarsen(c, w_, size, coarse, steps, none, gather, 1, made)
     grids, rows = (size, coarse, steps), np.ones(h, np.bool_)
     among = ((transfers, grids), (bordered_transfers, (*grids, rows)))
-    for real, half in ((np.float32, np.uint16), (np.float32, np.float32), (np.float64, np.float64)):
+    kinds = [(np.float32, np.float32), (np.float64, np.float64)]
+    if n >= PARALLEL_ROWS:
+        kinds.append((np.float32, np.uint16))
+    for real, half in kinds:
         room = max(groups, 2)  # of two tasks
         pivots, lower = np.empty((room, w * lanes.LANES), real), np.empty((room, 0), half)
         line_factors.factorize(c, starts, none, w, 1, 0, pivots, lower)
         b, x, scratch = fine.astype(real), np.zeros(n, real), np.empty((2, w * lanes.LANES), real)
         lines.solve(pivots, lower, starts, starts, w, 1, 0, 1.0, True, b, x, scratch)
-        for held in (c.astype(real), c):  # the finest level of a lean hierarchy is in double
-            lines.solve_anew(
-                held, starts, none, starts, starts, w, 1, 0, 1.0, True, b, x, scratch, pivots, lower
-            )
+        if n >= PARALLEL_ROWS:
+            for held in (c.astype(real), c):  # the finest level of a lean hierarchy is in double
+                lines.solve_anew(
+                    held, starts, none, starts, starts, w, 1, 0, 1.0, True, b, x, scratch,
+                    pivots, lower,
+                )  # fmt: skip
         weighted, small = weights.astype(real), np.zeros(points, real)
         seams.clear(offsets[:0, :2], w, 1, x)
         seams.across(np.empty((0, 0, w), real), offsets[:0, :2], offsets[:0, 0], w, 1, x, True, b)

@@ -10,7 +10,10 @@ from sparseimplicit.cli.warmup import warmup
 from sparseimplicit.derivatives.programs.compiled import folder
 from sparseimplicit.imaging import squared_error, total_variation
 from sparseimplicit.kernels import csr, graph, grid_lines, grid_tasks, incidence, lifts, vectors
-modules = (csr, graph, grid_lines, grid_tasks, incidence, lifts, vectors)
+from sparseimplicit.kernels import bordered, bordered_setup, bordered_transfers, line_factors, lines
+from sparseimplicit.kernels import seams, stencil
+modules = (csr, graph, grid_lines, grid_tasks, incidence, lifts, vectors, bordered, bordered_setup,
+           bordered_transfers, line_factors, lines, seams, stencil)
 kernels = [k for m in modules for k in vars(m).values() if hasattr(k, "signatures")]
 warmup()
 def count():
@@ -23,6 +26,11 @@ for size in (330, 700):
         x = np.zeros(f.size if weight_map else 1)
         solved = si.ImplicitFunction(problem).solve(x, f.ravel(), rtol=1e-2)
         si.hypergradient(squared_error(f), solved, rtol=1e-2)
+        matrix = problem.hessian(x, f.ravel())
+        for options in ({}, {"lean": True}, {"precision": "double"}):
+            solver = si.linear.Multigrid(**options)
+            system = solver.prepare(si.linear.Operator(matrix, si.Structure.POSITIVE_DEFINITE))
+            system.solve(np.ones(f.size), rtol=1e-2)
 print([after - b for after, b in zip(count(), before)])
 """
 OWN_TERMS = """
