@@ -96,7 +96,7 @@ def _warm_grids(shape: tuple[int, int]) -> None:
         setup.coarsen(c, w_, size, coarse, steps, none, gather, 1, made)
     grids, rows = (size, coarse, steps), np.ones(h, np.bool_)
     among = ((transfers, grids), (bordered_transfers, (*grids, rows)))
-    kinds = [(np.float32, np.float32), (np.float64, np.float64)]
+    kinds: list[Any] = [(np.float32, np.float32), (np.float64, np.float64)]
     if n >= PARALLEL_ROWS:
         kinds.append((np.float32, np.uint16))
     for real, half in kinds:

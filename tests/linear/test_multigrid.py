@@ -15,6 +15,7 @@ from sparseimplicit.linear import hierarchy as hierarchies
 from sparseimplicit.linear.rates import Rates
 from sparseimplicit.linear.recognition import stencil_of
 from sparseimplicit.linear.smoothers import tilings
+from sparseimplicit.linear.strengths import three_digits_do
 from sparseimplicit.verify.zoo import laplacian
 from tests.kernels.test_grid import GRIDS, problem
 from tests.reference.grid import assembled
@@ -157,7 +158,7 @@ def test_half_precision_of_the_hierarchy_costs_no_digit():
 
 
 def test_a_lean_hierarchy_holds_less_and_answers_the_same(monkeypatch):
-    for module in ("levels", "smoothers"):
+    for module in ("levels", "smoothers", "strengths"):
         monkeypatch.setattr(f"sparseimplicit.linear.{module}.PARALLEL_ROWS", 100)
     # Lines along x, in ten groups of blocks.
     stencil = diffusion((1, 1200, 60), 2.0, (1.0, 1.0, 3.0))
@@ -259,10 +260,10 @@ def test_what_is_nearly_singular_costs_no_more_iterations(slack):
 def test_neighbours_that_are_decades_apart_keep_their_digits():
     smooth = np.broadcast_to(10.0 ** np.linspace(-5.0, 5.0, 400), (1, 400, 400))
     c, strength = np.stack([smooth.ravel(), -0.2 * smooth.ravel()]), np.array([0.0, 1.0, 1.0])
-    assert levels.three_digits_do((1, 400, 400), c, strength, planar=True)
+    assert three_digits_do((1, 400, 400), c, strength, planar=True)
     rough = c * 10.0 ** np.random.default_rng(0).uniform(-5.0, 5.0, c.shape[1])
-    assert not levels.three_digits_do((1, 400, 400), rough, strength, planar=True)
-    assert not levels.three_digits_do((1, 400, 400), c, strength * [1.0, 1.0, 1e3], planar=True)
+    assert not three_digits_do((1, 400, 400), rough, strength, planar=True)
+    assert not three_digits_do((1, 400, 400), c, strength * [1.0, 1.0, 1e3], planar=True)
 
 
 def test_a_late_hierarchy_is_made_where_the_diagonal_will_not_do():
