@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from .._optional import require
 from ..errors import ConfigError, ShapeError
 from ..linear.operator import Array
+
+PEAK: Final = 255.0  # of grey levels
 
 
 def read_image(path: str | Path) -> Array:
@@ -82,4 +84,4 @@ def psnr(image: Any, truth: Any) -> float:
     if a.shape != b.shape:
         raise ShapeError(f"images of shapes {a.shape} and {b.shape} cannot be compared.")
     error = float(np.mean((a - b) ** 2))
-    return float("inf") if error == 0.0 else 10.0 * float(np.log10(255.0**2 / error))
+    return float("inf") if error == 0.0 else 10.0 * float(np.log10(PEAK**2 / error))

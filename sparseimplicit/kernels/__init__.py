@@ -13,9 +13,10 @@ PARALLEL_ROWS: Final = 100_000
 
 # Threads of numba's OpenMP layer spin between parallel loops, for milliseconds, unless told to
 # sleep. When other processes want the cores too, that makes a denoising run 4 to 10 times slower
-# (512², measured). To be woken costs 0.025 ms: so they spin about as long as it takes from one loop
-# to the next. A multigrid solve of 1024² takes 0.30 s so, 0.32 s where they sleep at once, beside
-# another one 0.53 and 0.48 s. OpenMP reads it when it is loaded: a program that loads it before
-# this package (scikit-sparse does) sets both itself. A setting of yours stays.
+# (512², measured). To be woken costs 0.05 ms: so they spin about as long as it takes from one loop
+# to the next. A multigrid solve of 1024² takes 0.33 s so, 0.36 s where they sleep at once, beside
+# another one 0.52 and 0.47 s (`scripts/bench/spin.py`). OpenMP reads it when it is loaded: a
+# program that loads it before this package (scikit-sparse does) sets both itself. A setting of
+# yours stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")

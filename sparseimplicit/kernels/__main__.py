@@ -90,7 +90,6 @@ def _warm_grids(shape: tuple[int, int]) -> None:
     gather = np.zeros((0, 13), np.int64)
     for products in (stencil, bordered):
         products.multiply(c, offsets, size, fine, fine.copy())
-    bordered.multiply_and_dot(c, offsets, size, fine, fine.copy())
     for setup, w_ in product((transfers, bordered_setup), (weights, weights.astype(np.float32))):
         setup.interpolate(c, size, coarse, steps, odd, reach, none, w_)
         setup.coarsen(c, w_, size, coarse, steps, none, gather, 1, made)

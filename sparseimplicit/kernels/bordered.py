@@ -16,15 +16,9 @@ from .vectorized import load, load_like, minus, nothing, plus, product, store
 CHUNK: Final = 4096  # points of a task
 
 
-def multiply(coefficients: Any, offsets: Any, shape: Any, x: Any, out: Any) -> None:
-    """out = A x; x and out (n,)."""
+def multiply(coefficients: Any, offsets: Any, shape: Any, x: Any, out: Any) -> float:
+    """out = A x; x and out (n,). Return xᵀ A x, for which nothing is read again."""
     run = _multiply_parallel if x.size >= PARALLEL_ROWS else _multiply
-    run(coefficients, offsets, shape, x, out)
-
-
-def multiply_and_dot(coefficients: Any, offsets: Any, shape: Any, x: Any, out: Any) -> float:
-    """out = A x; return xᵀ A x, for which nothing is read again."""
-    run = _multiply_and_dot_parallel if x.size >= PARALLEL_ROWS else _multiply_and_dot
     partial = np.empty(-(-x.size // CHUNK))
     run(coefficients, offsets, shape, x, out, partial)
     return float(partial.sum())
@@ -112,15 +106,6 @@ def _ends(c, places, x, first, last, out):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _multiply_chunk(c, places, x, first, last, out):  # type: ignore[no-untyped-def]
     low, high = _inner(places, x.size, first, last)
-    _ends(c, places, x, first, low, out)
-    for i in range(low, high, LANES):
-        store(_sums_at(c, places, x, i), out, i)
-    _ends(c, places, x, high, last, out)
-
-
-@njit(cache=True, nogil=True)
-def _multiply_and_dot_chunk(c, places, x, first, last, out):  # type: ignore[no-untyped-def]
-    low, high = _inner(places, x.size, first, last)
     one, sums, total = 0.0, np.empty(LANES), nothing(x)
     for start, stop in ((first, low), (high, last)):
         _ends(c, places, x, start, stop, out)
@@ -146,35 +131,21 @@ def _residual_chunk(c, places, x, b, first, last, out):  # type: ignore[no-untyp
 
 
 @njit(cache=True, nogil=True)
-def _multiply(coefficients, offsets, shape, x, out):  # type: ignore[no-untyped-def]
-    places = _places(coefficients, offsets, shape)
-    _multiply_chunk(coefficients.reshape(-1), places, x, 0, x.size, out)
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _multiply_parallel(coefficients, offsets, shape, x, out):  # type: ignore[no-untyped-def]
-    places, c = _places(coefficients, offsets, shape), coefficients.reshape(-1)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        first = chunk * CHUNK
-        _multiply_chunk(c, places, x, first, min(first + CHUNK, x.size), out)
-
-
-@njit(cache=True, nogil=True)
-def _multiply_and_dot(coefficients, offsets, shape, x, out, partial):  # type: ignore[no-untyped-def]
+def _multiply(coefficients, offsets, shape, x, out, partial):  # type: ignore[no-untyped-def]
     places, c = _places(coefficients, offsets, shape), coefficients.reshape(-1)
     for chunk in range(partial.size):
         first = chunk * CHUNK
         last = min(first + CHUNK, x.size)
-        partial[chunk] = _multiply_and_dot_chunk(c, places, x, first, last, out)
+        partial[chunk] = _multiply_chunk(c, places, x, first, last, out)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _multiply_and_dot_parallel(coefficients, offsets, shape, x, out, partial):  # type: ignore[no-untyped-def]
+def _multiply_parallel(coefficients, offsets, shape, x, out, partial):  # type: ignore[no-untyped-def]
     places, c = _places(coefficients, offsets, shape), coefficients.reshape(-1)
     for chunk in prange(partial.size):
         first = chunk * CHUNK
         last = min(first + CHUNK, x.size)
-        partial[chunk] = _multiply_and_dot_chunk(c, places, x, first, last, out)
+        partial[chunk] = _multiply_chunk(c, places, x, first, last, out)
 
 
 @njit(cache=True, nogil=True)

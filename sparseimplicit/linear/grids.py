@@ -222,10 +222,12 @@ def seams(
     if len(beside) != 1:
         return None
     across, strides = beside[0], (shape[1] * shape[2], shape[2], 1)
-    first, second = (
-        np.arange(begin, shape[across], size[across]) for begin in (size[across], shift[across])
-    )
-    starts = tuple(strides[across] * np.stack([at - 1, at], axis=1) for at in (first, second))
+
+    def borders(first: int) -> Table:
+        behind = np.arange(first, shape[across], size[across])
+        return strides[across] * np.stack([behind - 1, behind], axis=1)
+
+    starts = borders(size[across]), borders(shift[across])
     links = [(k, int(o[across] < 0), o[axis]) for k, o in enumerate(offsets) if o[across]]
     lines = [tiling(shape, offsets, axis, size, at).lines for at in (CENTRE, shift)]
 
@@ -234,7 +236,7 @@ def seams(
         return np.where(np.isin(lines[tiling], wanted), lines[tiling], -1)
 
     return Seams(
-        starts,  # type: ignore[arg-type]
+        starts,
         np.array(links, dtype=np.int64).reshape(-1, 3),
         np.array([-along if behind else along for _, behind, along in links], dtype=np.int64),
         first_own=at_seams(0, 0),

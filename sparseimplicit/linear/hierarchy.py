@@ -32,8 +32,8 @@ class Hierarchy(PreparedPreconditioner):
         Keep it in float64, at twice the bytes. It is so anyhow where the diagonal spans more than
         twenty decades, which float32 does not.
     lean : bool, optional
-        Make factors anew each time instead of holding them, which takes less than half of the
-        bytes and twice the time. Left out, it is done where they would fill a quarter of what is
+        Make factors anew each time instead of holding them, which takes about half of the bytes
+        and several times the time. Left out, it is done where they would fill a quarter of what is
         available.
 
     room : Room, optional
@@ -41,7 +41,7 @@ class Hierarchy(PreparedPreconditioner):
 
     Notes
     -----
-    Cost of the set-up: about four cycles. Source: Dendy 1982 (transfers); Schwarz 1870
+    Cost of the set-up: a few cycles. Source: Dendy 1982 (transfers); Schwarz 1870
     (overlapping blocks); see `levels`.
     """
 

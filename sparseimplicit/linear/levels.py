@@ -181,7 +181,7 @@ def build(
     bordered : nothing couples round a border.
 
     lean : hold no factors but of small levels, and of the finest level no second copy of the
-        coefficients: less than half of the bytes, for twice the time.
+        coefficients: about half of the bytes, for several times the time.
     """
     levels: list[Level] = []
     while True:
@@ -190,13 +190,14 @@ def build(
         last = int(np.prod(shape)) // shape[axis] <= LAST_LINES
         kinds, between, damping = tilings(shape, offsets, axis, last=last)
         precision = np.float64 if last else dtype
+        by_seams = bordered and between is not None
         halved = precision == np.float32 and three_digits_do(
-            shape, coefficients, strength, planar=bordered and between is not None
+            shape, coefficients, strength, by_seams=by_seams
         )
         anew = lean and coefficients.shape[1] >= PARALLEL_ROWS and not last
-        held = coefficients
-        if (anew and levels) or not (anew or (bordered and between)):
-            held = lease.cast(coefficients, precision)
+        # Read again for residuals, or for factors: of the finest level then those of the user.
+        copied = bool(levels) if anew else not by_seams
+        held = lease.cast(coefficients, precision) if copied else coefficients
         smoothers = [
             smoother(
                 held if anew else coefficients, kind, damping, precision, lease,
@@ -208,8 +209,9 @@ def build(
         levels.append(level)
         given, done = coefficients, len(levels) > 1  # the finest are the user's
         if not last:
+            steps = coarsening(shape, strength)
             shape, offsets, coefficients = _coarsen(
-                level, shape, offsets, coefficients, dtype, lease
+                level, shape, offsets, coefficients, steps, dtype, lease
             )
         if done:
             lease.room.give_back(given)
@@ -222,10 +224,10 @@ def _coarsen(
     shape: Shape,
     offsets: tuple[Offset, ...],
     coefficients: NDArray[np.float64],
+    steps: Shape,
     dtype: type[np.floating[Any]],
     lease: Lease,
 ) -> tuple[Shape, tuple[Offset, ...], NDArray[np.float64]]:
-    steps = coarsening(shape, strengths(shape, offsets, coefficients))
     t = transfer(offsets, steps, tuple(size > 1 for size in shape))
     coarse = tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
     level.transfer, level.coarse = t, np.array(coarse)

@@ -97,8 +97,7 @@ class StencilOperator(MatrixFree):
         """out = A v; return vᵀ A v."""
         if not self.bordered:
             return super().multiply_and_dot(v, out)
-        tables = self.coefficients, self._offsets, self._shape
-        return bordered.multiply_and_dot(*tables, v, out)
+        return bordered.multiply(self.coefficients, self._offsets, self._shape, v, out)
 
     def diagonal(self) -> Array:
         """Return the diagonal, (n,)."""

@@ -12,9 +12,9 @@ from .grids import Offset, Shape
 
 NEARLY: Final = 0.6  # of the strongest axis's coupling: lines along the last one are as good
 WEAK: Final = 0.1  # part of the second strongest axis's coupling, below which one is not coarsened
-STRETCHED: Final = 100.0  # times the second strongest coupling; 1000 doubles the iterations
+STRETCHED: Final = 100.0  # times the second strongest coupling
 STEEP: Final = 1e8  # from one diagonal entry to the next: their factors leave the range of float16
-SLACK: Final = 1e-5  # 1ᵀA 1 over the trace: 1e-6 costs two iterations in six, 1e-8 as many again
+SLACK: Final = 1e-5  # 1ᵀA 1 over the trace: below, rounding costs more iterations than bytes save
 LOOKED_AT: Final = 20_000  # points that tell what a grid is like
 
 
@@ -32,14 +32,18 @@ def strengths(
 
 
 def three_digits_do(
-    shape: Shape, coefficients: NDArray[np.float64], strength: NDArray[np.float64], *, planar: bool
+    shape: Shape,
+    coefficients: NDArray[np.float64],
+    strength: NDArray[np.float64],
+    *,
+    by_seams: bool,
 ) -> bool:
     """Whether the bytes of a level's factors count for time, and float16 is as good as float32.
 
-    It is not where one axis is coupled much more than the others, on the whole: what is local costs
-    an iteration or two. Nor where neighbouring diagonal entries are decades apart, nor for the
-    cycle by seams where A is nearly singular: it takes blocks for solved exactly, and what rounding
-    leaves of a constant is beside 1ᵀA 1 then.
+    It is not where one axis is coupled much more than the others, on the whole: what is stretched
+    one way here and another there is not seen. Nor where neighbouring diagonal entries are decades
+    apart, nor for the cycle by seams where A is nearly singular: it takes blocks for solved
+    exactly, and what rounding leaves of a constant is beside 1ᵀA 1 then.
     """
     if coefficients.shape[1] < PARALLEL_ROWS:
         return False
@@ -48,7 +52,7 @@ def three_digits_do(
     if strongest >= STRETCHED * second or _is_steep(diagonal):
         return False
     trace = float(diagonal.sum())
-    return not planar or trace + 2.0 * float(coefficients[1:].sum()) > SLACK * trace
+    return not by_seams or trace + 2.0 * float(coefficients[1:].sum()) > SLACK * trace
 
 
 def _is_steep(diagonal: NDArray[np.float64]) -> bool:

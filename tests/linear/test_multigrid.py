@@ -260,10 +260,10 @@ def test_what_is_nearly_singular_costs_no_more_iterations(slack):
 def test_neighbours_that_are_decades_apart_keep_their_digits():
     smooth = np.broadcast_to(10.0 ** np.linspace(-5.0, 5.0, 400), (1, 400, 400))
     c, strength = np.stack([smooth.ravel(), -0.2 * smooth.ravel()]), np.array([0.0, 1.0, 1.0])
-    assert three_digits_do((1, 400, 400), c, strength, planar=True)
+    assert three_digits_do((1, 400, 400), c, strength, by_seams=True)
     rough = c * 10.0 ** np.random.default_rng(0).uniform(-5.0, 5.0, c.shape[1])
-    assert not three_digits_do((1, 400, 400), rough, strength, planar=True)
-    assert not three_digits_do((1, 400, 400), c, strength * [1.0, 1.0, 1e3], planar=True)
+    assert not three_digits_do((1, 400, 400), rough, strength, by_seams=True)
+    assert not three_digits_do((1, 400, 400), c, strength * [1.0, 1.0, 1e3], by_seams=True)
 
 
 def test_a_late_hierarchy_is_made_where_the_diagonal_will_not_do():

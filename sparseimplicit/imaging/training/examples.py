@@ -13,12 +13,11 @@ from ...hypergradient import Loss
 from ...kernels.vectors import dot
 from ...linear.operator import Array
 from ...second_order import TwiceDifferentiable
-from ..data import add_noise
+from ..data import PEAK, add_noise
 from ..observation import Observation, checked_image
 
 Named = tuple[str, Array]
 LOSSES: Final = ("squared", "psnr")
-PEAK: Final = 255.0  # of grey levels
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,8 +49,8 @@ class Multigrid(Solver):
         large grids are held with three digits below their diagonal, where these do.
     max_iterations : int
     lean : bool, optional
-        Hold no factors of blocks, but make them anew in each cycle: less than half of the bytes,
-        twice the time. Left out, it is done where they would fill a quarter of the available
+        Hold no factors of blocks, but make them anew in each cycle: about half of the bytes, several
+        times the time. Left out, it is done where they would fill a quarter of the available
         memory.
     on_demand : bool
         Make no hierarchy before it is needed: a solve first tries 16 iterations by the diagonal

@@ -110,7 +110,7 @@ def test_the_gradient_by_taylor(examples, model):
 
 
 def test_the_psnr_is_what_a_training_by_it_raises_most(examples):
-    """From ½ mean squared error to its own optimum: by a grid around it, nothing is better."""
+    """No weight around the one that was learned gives more."""
     model = TotalVariation()
     even = [replace(example, loss="psnr") for example in examples[::2]]  # of one size
     trained = train(Training(model, even, stages=[FullBatch(stop_rtol=1e-6)]))
