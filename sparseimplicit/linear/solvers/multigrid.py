@@ -49,9 +49,9 @@ class Multigrid(Solver):
         large grids are held with three digits below their diagonal, where these do.
     max_iterations : int
     lean : bool, optional
-        Hold no factors of blocks, but make them anew in each cycle: about half of the bytes, several
-        times the time. Left out, it is done where they would fill a quarter of the available
-        memory.
+        Hold no factors of blocks, but make them anew in each cycle: about half of the bytes,
+        several times the time. Left out, it is done where they would fill a quarter of the
+        available memory.
     on_demand : bool
         Make no hierarchy before it is needed: a solve first tries 16 iterations by the diagonal
         alone, or 4 where these foretell that 16 would not do. For the loose solves of Newton steps.
