@@ -18,13 +18,13 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
 
 import machine
 import numpy as np
-from experts import cosines
 from tv import image
 
 import sparseimplicit as si
@@ -35,6 +35,7 @@ from sparseimplicit.imaging import (
     add_noise,
     squared_error,
 )
+from sparseimplicit.imaging.models.cosines import cosine_filters
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 WANTED = 1e-6
@@ -56,13 +57,13 @@ def gradient_of(implicit, theta, noisy, truth, rtol):
     return si.hypergradient(squared_error(truth), solved, rtol=rtol, estimate_error=False), solved
 
 
-def ours(implicit, theta, noisy, truth, repeats):
+def ours(implicit, theta, noisy, truth, options):
     """Return for each tolerance the seconds of all runs, the gradient and the counts."""
     found = []
-    for rtol in TOLERANCES:
+    for rtol in options.tolerances:
         gradient_of(implicit, theta, noisy, truth, rtol)
         seconds = []
-        for _ in range(repeats):
+        for _ in range(options.repeats):
             started = time.perf_counter()
             h, solved = gradient_of(implicit, theta, noisy, truth, rtol)
             seconds.append(time.perf_counter() - started)
@@ -86,20 +87,24 @@ def settings(model, theta):
     }  # fmt: skip
 
 
-def peer(python, method, folder, repeats, patience):
+def peer(method, folder, options):
     """Return what a peer prints, up to its patience."""
     program = pathlib.Path(__file__).with_name("imaging_peers.py")
     with tempfile.TemporaryFile("w+") as printed:
         try:
             subprocess.run(
-                [python, program, folder, method, str(repeats)], stdout=printed,
-                stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, check=True,
-                timeout=patience, env={**os.environ, "OMP_NUM_THREADS": "2"},
+                [options.peers, program, folder, method, str(options.repeats),
+                 *map(str, options.tolerances)],
+                stdout=printed, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                check=True, timeout=options.patience, env={**os.environ, "OMP_NUM_THREADS": "2"},
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            print(f"  {method}: stopped after {patience} s", flush=True)
+            print(f"  {method}: stopped after {options.patience:.0f} s", flush=True)
         except subprocess.CalledProcessError as error:
-            print(f"  {method} failed: {error.stderr.splitlines()[-1:]}", flush=True)
+            why = error.stderr.splitlines()[-1:] or [f"ended by {error.returncode}"]
+            if error.returncode == -signal.SIGKILL:
+                why = ["killed by the system, as one that asks for more memory than there is"]
+            print(f"  {method} failed: {why[0]}", flush=True)
         printed.seek(0)
         return [json.loads(line) for line in printed]
 
@@ -122,19 +127,17 @@ def compare(name, model, size, options):
     theta = model.start(truth.shape)
     implicit = model.implicit(Observation(noisy))
     reference = gradient_of(implicit, theta, noisy, truth, 1e-12)[0].gradient
-    found = {"ours": ours(implicit, theta, noisy, truth, options.repeats)}
+    found = {"ours": ours(implicit, theta, noisy, truth, options)}
     print(f"{name}, {size}²: {theta.size} parameters", flush=True)
     if options.peers:
         with tempfile.TemporaryDirectory() as folder:
             arrays = {"noisy": noisy, "truth": truth, "theta": theta}
-            arrays["cosines"] = cosines(getattr(model, "size", 3))
+            arrays["cosines"] = cosine_filters(getattr(model, "size", 3))
             for key, array in arrays.items():
                 np.save(pathlib.Path(folder, f"{key}.npy"), array)
             pathlib.Path(folder, "model.json").write_text(json.dumps(settings(model, theta)))
             for method in PEERS:
-                found[method] = peer(
-                    options.peers, method, folder, options.repeats, options.patience
-                )
+                found[method] = peer(method, folder, options)
     base = None
     for method, runs in found.items():
         best = best_of(runs, reference)
@@ -158,6 +161,7 @@ def main():
     parser.add_argument("--models", nargs="+", default=list(MODELS), help="parts of names")
     parser.add_argument("--sizes", type=int, nargs="+", help="default: those of each model")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tolerances", type=float, nargs="+", default=TOLERANCES)
     parser.add_argument("--patience", type=float, default=600.0, help="seconds for one peer")
     parser.add_argument("--peers", metavar="PYTHON", help="an interpreter with jaxopt and torch")
     options = parser.parse_args()

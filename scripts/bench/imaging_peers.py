@@ -1,9 +1,10 @@
 """JAXopt's and torch's hypergradients of one image, for imaging.py: a process of its own.
 
-    python imaging_peers.py FOLDER METHOD REPEATS
+    python imaging_peers.py FOLDER METHOD REPEATS TOLERANCE …
 
 FOLDER has noisy.npy, truth.npy, theta.npy, cosines.npy and model.json, as imaging.py writes them.
-Prints a line of JSON for each tolerance tried: seconds of every run, the gradient.
+A tolerance is relative to the norm of the first gradient. Prints a line of JSON for each: seconds
+of every run, the gradient.
 """
 
 import json
@@ -13,7 +14,6 @@ import time
 
 import numpy as np
 
-TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the norm of the first gradient
 UNROLLED = 200
 
 
@@ -161,14 +161,14 @@ METHODS = {
 }
 
 
-def main(folder, method, repeats):
+def main(folder, method, repeats, tolerances):
     """Print what each tolerance gives, the first run, which compiles, left out."""
     read = {name: np.load(pathlib.Path(folder, f"{name}.npy"))
             for name in ("noisy", "truth", "theta", "cosines")}  # fmt: skip
     model = json.loads(pathlib.Path(folder, "model.json").read_text())
     model["theta"] = read["theta"]
     at = METHODS[method](model, read["cosines"], read["noisy"], read["truth"])
-    for tolerance in TOLERANCES if method.startswith("jaxopt") else (0.0,):
+    for tolerance in tolerances if method.startswith("jaxopt") else (0.0,):
         run = at(tolerance)
         run(read["theta"])
         seconds = []
@@ -181,4 +181,4 @@ def main(folder, method, repeats):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), [float(word) for word in sys.argv[4:]])
