@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .linear import Structure
@@ -55,6 +55,12 @@ class MinimizationProblem:
     majorant: Callable[[Any, Any, float], Any] | None = None
     primal_dual: Callable[[], Any] | None = None
     second_order: SecondOrder | None = None
+
+
+def altered(problem: MinimizationProblem, **functions: Any) -> MinimizationProblem:
+    """Return the same problem with other functions for some of its fields."""
+    own = {f.name: getattr(problem, f.name) for f in fields(MinimizationProblem)}
+    return MinimizationProblem(**{**own, **functions})
 
 
 @dataclass(frozen=True, kw_only=True)

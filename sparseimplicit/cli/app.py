@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import SparseImplicitError
+from ..errors import MemoryBudgetExceeded, SparseImplicitError
 from .codes import OK, exit_code
 from .denoise import denoise
 from .doctor import doctor
@@ -69,11 +69,19 @@ def main(arguments: Sequence[str]) -> int:
     try:
         app(args=list(arguments), prog_name="sparseimplicit")
     except SparseImplicitError as error:
-        if first():  # of several ranks, which all come here
-            typer.echo(f"{type(error).__name__}: {error}", err=True)
-        return exit_code(type(error))
+        return _told(error)
+    except MemoryError as error:
+        short = f"the memory does not suffice: {error}"
+        return _told(MemoryBudgetExceeded(short, fix="give the job more, or a smaller problem."))
     except SystemExit as stop:  # how typer ends: after a command, --help, or wrong usage (2)
         return stop.code if isinstance(stop.code, int) else OK
     except BrokenPipeError:  # the reader of a pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return OK
+
+
+def _told(error: SparseImplicitError) -> int:
+    """Print an error, and return its exit code."""
+    if first():  # of several ranks, which all come here
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+    return exit_code(type(error))

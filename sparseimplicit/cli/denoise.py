@@ -26,6 +26,7 @@ from ..linear.operator import Array
 from .files import check_writable, read_array
 from .models import ModelName, Weight, check_sigma, chosen_model
 
+MINUTE: Final = 60.0  # seconds
 LOSSLESS: Final = (".png", ".tif", ".tiff", ".bmp", ".pgm", ".ppm")
 
 
@@ -55,6 +56,14 @@ def denoise(
     solver: Annotated[str | None, typer.Option(help="Linear solver; by default the model's.")] = (
         None
     ),
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Solve in tiles of so many pixels a side, to the same image; by default where "
+            "memory is short for a field of experts. 0: never.",
+        ),
+    ] = None,
 ) -> None:
     """Denoise photographs by a trained model.
 
@@ -73,7 +82,7 @@ def denoise(
     """
     saved = chosen_model(model, weight)
     check_sigma(sigma, saved, model)
-    job = _Job(saved, sigma, _read_blur(blur), mask, truth, figure, rtol, solver)
+    job = _Job(saved, sigma, _read_blur(blur), mask, truth, figure, rtol, solver, tile)
     targets = _targets(photos, out)
     for photo, target in zip(photos, targets, strict=True):
         _check(job, photo, target)
@@ -96,6 +105,7 @@ class _Job:
     figure: bool
     rtol: float
     solver: str | None
+    tile: int | None
 
     def weights(self, photo: Photo) -> Array | None:
         return None if self.mask is None else _read_mask(self.mask, photo)
@@ -160,15 +170,18 @@ def _denoised(job: _Job, observed: Observation, photo: Photo, status: _Status) -
         model_sigma=saved.sigma,
         linear_solver=job.solver,
         rtol=job.rtol,
+        tile=job.tile,
         progress=status,
+        on_tile=status.tile,
     )
 
 
 class _Status:
-    """On a terminal, how far Newton's method is; nothing elsewhere."""
+    """How far the work is: on a terminal all the time, elsewhere a line a minute of many tiles."""
 
     def __init__(self, name: str) -> None:
         self._name, self._started, self._points = name, time.perf_counter(), 0
+        self._told = self._started
         self._status = Console().status(f"{name} …") if sys.stdout.isatty() else None
 
     def __enter__(self) -> _Status:
@@ -187,6 +200,15 @@ class _Status:
             self._status.update(
                 f"{self._name}: point {self._points}, |gradient| {size:.1e}, {elapsed:.0f} s"
             )
+
+    def tile(self, tile: int, sweep: int, tiles: int) -> None:
+        now = time.perf_counter()
+        line = f"{self._name}: sweep {sweep}, tile {tile} of {tiles}, {now - self._started:.0f} s"
+        if self._status is not None:
+            self._status.update(line)
+        elif now - self._told >= MINUTE:
+            self._told = now
+            typer.echo(line, err=True)
 
 
 def _targets(photos: list[Path], out: Path) -> list[Path]:
@@ -248,11 +270,12 @@ def _size(channels: Array) -> str:
 
 
 def _told(found: list[Denoised], seconds: float) -> str:
-    reports = [one.solved.report for one in found]
+    reports = [one.report for one in found]
     steps, products = (sum(getattr(r, n) for r in reports) for n in
                        ("iterations", "linear_iterations"))  # fmt: skip
     solver = reports[0].linear_solver
-    return f"{seconds:.1f} s, {steps} Newton steps, {products} products by '{solver}'"
+    tiles = f" in {found[0].tiles} tiles" if found[0].tiles > 1 else ""
+    return f"{seconds:.1f} s, {steps} Newton steps, {products} products by '{solver}'{tiles}"
 
 
 def _scores(images: Array, truth: Array) -> str:

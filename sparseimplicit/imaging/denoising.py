@@ -12,10 +12,12 @@ from ..errors import ShapeError
 from ..implicit import ImplicitFunction, SolvedState
 from ..linear import Operator, Solver, Structure
 from ..linear.operator import Array, norm
-from ..problem import MinimizationProblem
+from ..problem import MinimizationProblem, altered
+from ..state_report import StateReport
 from .curvature import smallest_ritz_value
 from .models.model import Model
 from .observation import Observation, checked_image
+from .tiles import OnTile, Tiling, side_of_tiles
 
 # Below this part of the data's curvature the state is called loose: what comes back from an adjoint
 # solve is then amplified by up to its inverse.
@@ -29,8 +31,13 @@ class Denoised:
     Attributes
     ----------
     image : array, (h, w)
-    solved : SolvedState
-        In the model's grey levels, which are those of the image times ``scale``.
+    report : StateReport
+        How it was found.
+    solved : SolvedState or None
+        In the model's grey levels, which are those of the image times ``scale``. None if it was
+        found tile by tile.
+    tiles : int
+        How many; 1 is the whole at once.
     scale : float
     smallest_curvature : float or None
         A bound from above on the smallest eigenvalue of the Hessian, by a few Lanczos steps; None
@@ -40,10 +47,12 @@ class Denoised:
     """
 
     image: Array
-    solved: SolvedState
+    report: StateReport
+    solved: SolvedState | None = None
     scale: float = 1.0
     smallest_curvature: float | None = None
     warnings: tuple[str, ...] = ()
+    tiles: int = 1
 
 
 def denoise(
@@ -55,7 +64,9 @@ def denoise(
     model_sigma: float | None = None,
     linear_solver: str | Solver | None = None,
     rtol: float = 1e-5,
+    tile: int | None = None,
     progress: Callable[[float], Any] | None = None,
+    on_tile: OnTile | None = None,
 ) -> Denoised:
     """Return the minimiser u of a model's energy for one measured image.
 
@@ -72,17 +83,25 @@ def denoise(
         Of the noise that θ is for; by default ``model.sigma``.
     linear_solver, rtol
         As for `ImplicitFunction`.
+    tile : int, optional
+        Solve the image tile by tile, this many pixels a side, which comes to the same minimiser; 0
+        solves it at once. By default it is tiled where it would not fit into memory.
     progress : callable, optional
-        Called with the size of the gradient at each point that Newton's method looks at.
+        Called with the size of the gradient at each point that Newton's method looks at, of the
+        whole image at once.
+    on_tile : callable, optional
+        Called before each tile: its number, that of the sweep, and how many tiles there are.
 
     Raises
     ------
     NotConverged, NotPositiveDefinite, SingularSystem, ShapeError, NonFinite
+    MemoryBudgetExceeded
+        If the image does not fit into memory, and tiles are not wanted or do not fit either.
 
     Notes
     -----
-    Memory: the Hessian, and a few images. Where the potential is not convex, the curvature at the
-    state is looked into: 40 more products with the Hessian.
+    Memory: `Model.memory` of the image or of one tile, and a few images. Where the potential is not
+    convex, the curvature at the state is looked into: 40 more products with the Hessian.
     """
     if not isinstance(observed, Observation):
         observed = Observation(checked_image(observed, "the image"))
@@ -90,18 +109,30 @@ def denoise(
     if scale != 1.0:
         observed = replace(observed, image=scale * observed.image)
     theta = model.start(observed.shape) if theta is None else theta
+    side = side_of_tiles(model, observed.shape, tile)
+    if side:
+        tiling = Tiling(model, observed, theta, linear_solver, side)
+        tiled = tiling.solve(rtol, on_tile=on_tile)
+        found = Denoised(tiled.image / scale, tiled.report, scale=scale, tiles=len(tiling.tiles))
+        if model.convex:
+            return found
+        return _doubted(found, tiling.smallest_curvature(tiled.image), observed)
     problem = model.problem(observed)
     watched = problem if progress is None else _watched(problem, progress)
     solver = model.solver_for(observed) if linear_solver is None else linear_solver
-    implicit = ImplicitFunction(watched, solver)
-    solved = implicit.solve(theta, model.first_guess(observed), rtol=rtol)
+    solved = ImplicitFunction(watched, solver).solve(theta, model.first_guess(observed), rtol=rtol)
     image = model.image(solved.y, observed.shape) / scale
+    found = Denoised(image, solved.report, solved, scale)
     if model.convex:
-        return Denoised(image, solved, scale)
+        return found
     # The structure is what is to be found out, so it is not declared positive definite.
     hessian = Operator(problem.hessian(solved.x, solved.y), Structure.SYMMETRIC)
-    smallest = smallest_ritz_value(hessian)
-    return Denoised(image, solved, scale, smallest, _doubts(smallest, observed))
+    return _doubted(found, smallest_ritz_value(hessian), observed)
+
+
+def _doubted(found: Denoised, smallest: float, observed: Observation) -> Denoised:
+    doubts = _doubts(smallest, observed)
+    return replace(found, smallest_curvature=smallest, warnings=doubts)
 
 
 def _scale(sigma: float | None, model_sigma: float) -> float:
@@ -119,15 +150,7 @@ def _watched(problem: MinimizationProblem, progress: Callable[[float], Any]) -> 
         progress(norm(found))
         return found
 
-    return MinimizationProblem(
-        objective=problem.objective,
-        gradient=gradient,
-        hessian=problem.hessian,
-        cross_hessian=problem.cross_hessian,
-        structure=problem.structure,
-        majorant=problem.majorant,
-        primal_dual=problem.primal_dual,
-    )
+    return altered(problem, gradient=gradient)
 
 
 def _doubts(smallest: float, observed: Observation) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def run(trial: Trial) -> ImageScore:
         rtol=trial.rtol,
     )
     seconds = time.perf_counter() - started
-    report = found.solved.report
+    report = found.report
     score = ImageScore(
         image=trial.path.name,
         index=trial.index,

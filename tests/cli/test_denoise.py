@@ -141,6 +141,25 @@ def test_a_figure(folder):
     assert pixels(folder / "some-comparison.png").shape[1] > 600
 
 
+def test_tiles_give_the_same_photograph(folder, capsys):
+    assert run(folder, "--model", "foe", "--tile", "24", out="tiled.png") == 0
+    assert "in 9 tiles" in capsys.readouterr().out
+    assert run(folder, "--model", "foe", out="whole.png") == 0
+    tiled, whole = (pixels(folder / f"{name}.png").astype(int) for name in ("tiled", "whole"))
+    assert np.abs(tiled - whole).max() <= 1
+
+
+def test_memory_that_does_not_suffice_is_told(folder, capsys, monkeypatch):
+    def none(*_, **__):
+        raise MemoryError("Unable to allocate 7.13 GiB")
+
+    monkeypatch.setattr("sparseimplicit.cli.denoise.minimiser", none)
+    assert run(folder, "--model", "foe") == 2
+    err = capsys.readouterr().err
+    assert "MemoryBudgetExceeded" in err
+    assert "7.13 GiB" in err
+
+
 def test_one_pixel(folder):
     Image.fromarray(np.full((1, 1), 77, np.uint8)).save(folder / "one.png")
     for model in ("tv", "huber-tv", "tgv", "foe"):
@@ -184,6 +203,8 @@ def test_a_bad_photograph_exits_2_before_any_work(folder, capsys, what):
         (["--model", "tv", "--sigma", "much"], ["--sigma"]),
         (["--model", "tv", "--solver", "magic"], ["magic"]),
         (["--model", "tv", "--rtol", "0"], ["rtol"]),
+        (["--model", "tv", "--tile", "64"], ["tiles of 64", "tv"]),
+        (["--model", "foe", "--tile", "-1"], ["--tile"]),
         (["--model", "tv", "--mask", "small.png"], ["--mask", "small.png"]),
         (["--model", "tv", "--mask", "black.png"], ["--mask", "black.png"]),
         (["--model", "tv", "--mask", "none.png"], ["none.png"]),

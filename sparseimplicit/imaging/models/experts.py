@@ -88,6 +88,19 @@ class FieldsOfExperts(Model):
         return self.penalty.convex
 
     @property
+    def reach(self) -> int:
+        """The width of the filters."""
+        return self.size
+
+    def memory(self, shape: Shape) -> int:
+        """Return the bytes that a solve takes at most: responses, curvatures, half of the stencil.
+
+        As measured on images of 256² to 512² pixels, to within a quarter.
+        """
+        points = self.size + (self.size - 1) * (2 * self.size - 1)
+        return int(8 * (8 * self.count + 1.2 * points + 40) * shape[0] * shape[1])
+
+    @property
     def penalty(self) -> Potential:
         """ρ."""
         return POTENTIALS[self.potential]

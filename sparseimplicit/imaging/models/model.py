@@ -37,6 +37,14 @@ class Model(ABC):
     sigma: ClassVar[float] = 25.0
 
     @property
+    def reach(self) -> int | None:
+        """How wide what couples pixels is, for a model that may be solved tile by tile.
+
+        Its state is then the image, and θ does not depend on its shape. None where it may not.
+        """
+        return None
+
+    @property
     @abstractmethod
     def convex(self) -> bool:
         """Whether R_θ is convex in y for every θ, so that the minimiser is the only one."""
@@ -56,6 +64,10 @@ class Model(ABC):
     @abstractmethod
     def problem(self, observed: Observation) -> Energy:
         """Return g as local terms, a `MinimizationProblem` with x = θ."""
+
+    def memory(self, shape: Shape) -> int:
+        """Return the bytes that a solve takes at most, about; 0 where they are no matter."""
+        return 0
 
     def first_guess(self, observed: Observation) -> Array:
         """Return a state to begin with: the image measured, missing pixels filled."""
