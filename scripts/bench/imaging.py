@@ -136,7 +136,7 @@ def compare(name, model, size, options):
             for key, array in arrays.items():
                 np.save(pathlib.Path(folder, f"{key}.npy"), array)
             pathlib.Path(folder, "model.json").write_text(json.dumps(settings(model, theta)))
-            for method in PEERS:
+            for method in options.methods:
                 found[method] = peer(method, folder, options)
     base = None
     for method, runs in found.items():
@@ -163,6 +163,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--tolerances", type=float, nargs="+", default=TOLERANCES)
     parser.add_argument("--patience", type=float, default=600.0, help="seconds for one peer")
+    parser.add_argument("--methods", nargs="+", default=PEERS, choices=PEERS)
     parser.add_argument("--peers", metavar="PYTHON", help="an interpreter with jaxopt and torch")
     options = parser.parse_args()
     machine.keep_memory()
