@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -22,6 +22,8 @@ from .run import run
 from .status import report, status
 from .sweep import collect, sweep
 from .warmup import warmup
+
+FROM_KEYBOARD: Final = 130  # the shell's code for SIGINT
 
 app = typer.Typer(
     name="sparseimplicit",
@@ -60,7 +62,7 @@ def _describe(
     """Implicit differentiation for large sparse problems.
 
     Exit codes: 0 ok, 2 bad input, 10 not converged, 11 singular or not positive definite, 12 tasks
-    are missing, 85 interrupted: take it up again.
+    are missing, 85 interrupted: take it up again, 130 interrupted from the keyboard.
     """
 
 
@@ -74,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
         short = f"the memory does not suffice: {error}"
         return _told(MemoryBudgetExceeded(short, fix="give the job more, or a smaller problem."))
     except SystemExit as stop:  # how typer ends: after a command, --help, or wrong usage (2)
+        if stop.code == FROM_KEYBOARD:
+            typer.echo("interrupted; what was finished is kept.", err=True)
         return stop.code if isinstance(stop.code, int) else OK
     except BrokenPipeError:  # the reader of a pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

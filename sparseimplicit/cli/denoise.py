@@ -34,7 +34,10 @@ def denoise(
     photos: Annotated[list[Path], typer.Argument(help="Images that Pillow reads, of any size.")],
     model: ModelName,
     sigma: Annotated[
-        float | None, typer.Option(help="Noise, in grey levels of 255; by default the model's.")
+        float | None,
+        typer.Option(
+            help="Noise, in grey levels of 255; by default the model's, 25 for a kind alone."
+        ),
     ] = None,
     weight: Weight = None,
     out: Annotated[Path, typer.Option(help="A folder; or a file, for one photograph.")] = Path(
@@ -237,15 +240,19 @@ def _read_blur(path: Path | None) -> Array | None:
     if path.suffix == ".npy":
         kernel = np.asarray(read_array(path), dtype=np.float64)
     else:
-        levels = read_photo(path).channels.mean(axis=0)
-        if levels.sum() == 0.0:
+        kernel = read_photo(path).channels.mean(axis=0)
+        if kernel.sum() == 0.0:
             raise ConfigError(f"--blur {path} is black.", fix="give the image of a point of light.")
-        kernel = levels / levels.sum()
     try:
-        Observation(np.zeros((1, 1)), blur=kernel)
+        checked = Observation(np.zeros((1, 1)), blur=kernel).blur
     except SparseImplicitError as error:
         raise error.at(f"--blur {path}") from error.__cause__
-    return kernel
+    assert checked is not None  # noqa: S101 - it was given
+    if checked.sum() < 0.0:
+        raise ConfigError(
+            f"--blur {path} sums to {checked.sum():.3g}.", fix="give a kernel of positive sum."
+        )
+    return np.asarray(checked / checked.sum())
 
 
 def _read_mask(path: Path, photo: Photo) -> Array:
@@ -275,7 +282,11 @@ def _told(found: list[Denoised], seconds: float) -> str:
                        ("iterations", "linear_iterations"))  # fmt: skip
     solver = reports[0].linear_solver
     tiles = f" in {found[0].tiles} tiles" if found[0].tiles > 1 else ""
-    return f"{seconds:.1f} s, {steps} Newton steps, {products} products by '{solver}'{tiles}"
+    left = max(r.residual_relative for r in reports)
+    return (
+        f"{seconds:.1f} s, {steps} Newton steps, {products} products by '{solver}'{tiles}, "
+        f"residual {left:.0e}"
+    )
 
 
 def _scores(images: Array, truth: Array) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from .._optional import require
 from ..errors import ConfigError
 from ..executors import available_cores
 from ..files import write_atomically
+from ..imaging.evaluation import MODEL_PICTURE, image_files, means, trials
 from ..imaging.evaluation import evaluate as scored
-from ..imaging.evaluation import image_files, means, trials
 from ..imaging.figures import model_figure
 from ..imaging.models import SavedModel
 from ..imaging.scoring import ImageScore, Trial
@@ -40,15 +41,17 @@ def evaluate(
         float | None,
         typer.Option(help="Of the noise, in grey levels of 255; by default the model's, or 25."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Image i gets default_rng([seed, i]).")] = 0,
+    seed: Annotated[int, typer.Option(help="Image i gets default_rng((seed, i)).")] = 0,
     weight: Weight = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/evaluate"),
     resume: Annotated[
-        bool, typer.Option(help="Keep the scores in --out that are of this very trial.")
+        bool, typer.Option(help="Keep the scores in --out, which are to be of this very trial.")
     ] = True,
     jobs: Annotated[int, typer.Option(help="Processes, which share the cores.")] = 1,
-    figures: Annotated[int, typer.Option(help="How many images are drawn.")] = 4,
-    first: Annotated[int, typer.Option(help="Only so many images, the first; 0 for all.")] = 0,
+    figures: Annotated[int, typer.Option(min=0, help="How many images are drawn.")] = 4,
+    first: Annotated[
+        int, typer.Option(min=0, help="Only so many images, the first; 0 for all.")
+    ] = 0,
     rtol: Annotated[float, typer.Option(help="How exactly the model's energy is minimised.")] = (
         1e-5
     ),
@@ -65,7 +68,7 @@ def evaluate(
     sparseimplicit evaluate bsds68/ --model my.npz --jobs 2 --out results/my
 
     The i-th image in sorted order, as grey levels 0 to 255, gets the noise
-    sigma · default_rng([seed, i]).standard_normal(shape), not clipped, not rounded. PSNR and SSIM
+    sigma · default_rng((seed, i)).standard_normal(shape), not clipped, not rounded. PSNR and SSIM
     (Gaussian window of 11, range 255) are of the unclipped result; means are over images. Writes
     scores.csv, scores.json, images/ and figures/ into --out. What was done when a run was killed is
     kept, and not done again.
@@ -123,18 +126,34 @@ class Evaluation:
         watch: called after each image with its number, how many there are, and its score.
         """
         started = time.perf_counter()
+        trial = {"model": self.model, "folder": str(self.folder), "sigma": self.noise,
+                 "seed": self.seed, "rtol": self.rtol}  # fmt: skip
+        if resume:
+            _check_results(out / "scores.json", trial)
         asked = self.trials(out)
         progress = _Progress(len(asked), watch)
         scores = scored(asked, jobs=self.jobs, resume=resume, callback=progress)
-        told = {"version": __version__, "model": self.model, "folder": str(self.folder),
-                "sigma": self.noise, "seed": self.seed, "rtol": self.rtol,
-                "jobs": self.jobs}  # fmt: skip
+        told = {"version": __version__, **trial, "jobs": self.jobs}
         result = _write(out, scores, told | {"seconds": time.perf_counter() - started}, self.saved)
         _show(scores, f"{self.model} on {self.folder}, σ = {self.noise:g}")
         drawn = ", figures/" if self.figures else ""
         typer.echo(f"wrote {out}/: scores.csv, scores.json, images/{drawn}; "
                    f"{time.perf_counter() - started:.1f} s")  # fmt: skip
         return result
+
+
+def _check_results(path: Path, trial: dict[str, Any]) -> None:
+    """Refuse to write over the scores of another trial; those that cannot be read count as none."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        other = [f"{key} {before[key]}" for key in trial if before[key] != trial[key]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if other:
+        raise ConfigError(
+            f"{path} has the scores of another trial: {', '.join(other)}.",
+            fix="choose another folder (--out), or give --no-resume to write over them.",
+        )
 
 
 def _check_numbers(sigma: float | None, seed: int, jobs: int, saved: SavedModel, name: str) -> None:
@@ -185,7 +204,7 @@ def _write(
     write_json(out / "scores.json", result)
     drawn = model_figure(saved)
     if drawn is not None:
-        write_atomically(out / "figures" / "model.png", lambda file: file.write(drawn))
+        write_atomically(out / "figures" / f"{MODEL_PICTURE}.png", lambda file: file.write(drawn))
     return result
 
 

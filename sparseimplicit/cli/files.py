@@ -61,6 +61,13 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
 
 def check_writable(folder: Path) -> None:
     """Fail now, not after the work, where nothing can be written."""
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            name = "it" if part == folder else part
+            raise ConfigError(
+                f"{folder} cannot be written: {name} is a file, not a folder.",
+                fix="choose another folder (--out).",
+            )
     probe = folder / f".sparseimplicit-probe-{os.getpid()}"  # ranks try one folder at once
     write_atomically(probe, lambda file: file.write(b"x"))
     probe.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +50,10 @@ def chosen_model(name: str, weight: float | None = None) -> SavedModel:
         return read_model(model_path(name))
     except ConfigError as error:
         if error.__cause__ is None and "there is no model" in error.what:
-            names = ", ".join((*KINDS, *available_models()))
-            error.fix = f"give a .npz file, or one of: {names}."
+            names = (*KINDS, *available_models())
+            near = get_close_matches(name, names, n=1)
+            guess = f"did you mean {near[0]}? " if near else ""
+            error.fix = f"{guess}give a .npz file, or one of: {', '.join(names)}."
         raise error.at("--model") from error.__cause__
 
 
@@ -62,6 +65,7 @@ def check_sigma(sigma: float | None, saved: SavedModel, name: str) -> None:
         raise ConfigError(f"--sigma {sigma}: no noise level.", fix="give a positive number.")
     if saved.sigma is None:
         raise ConfigError(
-            f"--sigma has no meaning for '{name}': for which noise it is, is not known.",
-            fix="leave --sigma out.",
+            f"--sigma has no meaning for '{name}': its weight is given, or for which noise it is, "
+            "is not known.",
+            fix="give --sigma or --weight, not both.",
         )

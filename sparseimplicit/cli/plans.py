@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import ConfigError, SparseImplicitError
 from ..imaging.data import read_image
 from ..imaging.models import Model, model_named, model_path, read_model
@@ -61,22 +59,25 @@ def read_plan(source: Source, config: LearnJob, data: Path | None = None) -> Tra
     bounds, shape = config.training.bounds, examples[0].observed.shape
     start = _start(source, config, model, shape)
     try:
-        plan = Training(
+        return Training(
             model, examples, stages(config), validation, regularizers(config),
             start=start,
             bounds=None if bounds is None else (bounds[0], bounds[1]), linear_solver=solver,
         )  # fmt: skip
     except SparseImplicitError as error:
-        raise ConfigError(
-            f"{source.path}: {error.what}", where=error.where, fix=error.fix
-        ) from error
-    _check_start(source, plan)
-    return plan
+        place = source.at("model", "start") if error.what.startswith("start") else source.path
+        raise ConfigError(f"{place}: {error.what}", where=error.where, fix=error.fix) from error
 
 
 def stages(config: LearnJob) -> tuple[Stage, ...]:
     """Return the stages; without any, the one that [training] states."""
     usual = config.training
+    idle = usual.model_fields_set & {"max_iterations", "stop_rtol"}
+    if config.stage and idle:
+        raise ConfigError(
+            f"training.{min(idle)} is for the one stage that there is without any [[stage]].",
+            fix="give it to a stage.",
+        )
     if not config.stage:
         one = FullBatchStage(
             method="l-bfgs", max_iterations=usual.max_iterations, stop_rtol=usual.stop_rtol
@@ -192,17 +193,3 @@ def _start(source: Source, config: LearnJob, model: Model, shape: tuple[int, int
         if name.startswith("log_weight"):
             theta[packing.slice(name)] = start
     return theta
-
-
-def _check_start(source: Source, plan: Training) -> None:
-    limits, first = plan.limits, plan.first
-    if limits is None:
-        return
-    outside = (first < limits.lb) | (first > limits.ub)
-    if outside.any():
-        i = int(np.argmax(outside))
-        raise ConfigError(
-            f"{source.at('model', 'start')}: {plan.packing.describe(i)} = {first[i]} is outside "
-            f"the bounds [{limits.lb[i]}, {limits.ub[i]}].",
-            fix="choose a start within the bounds, or set training.bounds.",
-        )

@@ -26,7 +26,7 @@ def read_image(path: str | Path) -> Array:
     ------
     ConfigError
         If the file is missing, empty, no image, too large for Pillow, or if a pixel is not finite
-        or outside 0 to 255; with its name.
+        or is no grey level, see `check_levels`; with its name.
     MissingBackend
         Without the extra ``imaging``.
     """
@@ -38,7 +38,8 @@ def read_image(path: str | Path) -> Array:
             levels = np.asarray(
                 image if image.mode == "F" else image.convert("L"), dtype=np.float64
             )
-    check_levels(path, levels)
+        floating = image.mode == "F"
+    check_levels(path, levels, floating=floating)
     return levels
 
 
@@ -60,19 +61,39 @@ def reading(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def check_levels(path: str | Path, levels: Array) -> None:
-    """Refuse grey levels (h, w) that are not finite or outside 0 to 255, with the first pixel."""
-    wrong = ~((levels >= 0.0) & (levels <= 255.0))
-    if wrong.any():
-        i, j = np.unravel_index(int(np.argmax(wrong)), levels.shape)
+def check_levels(path: str | Path, levels: Array, *, floating: bool = False) -> None:
+    """Refuse grey levels (h, w) that are not finite or outside 0 to 255, with the first pixel.
+
+    floating : of floating-point numbers, which may hold noise that is not clipped, −255 to 510; and
+        which are refused where they seem to be on the scale of 0 to 1.
+    """
+    low, high = (-PEAK, 2.0 * PEAK) if floating else (0.0, PEAK)
+    for wrong in (~np.isfinite(levels), (levels < low) | (levels > high)):
+        if wrong.any():
+            i, j = np.unravel_index(int(np.argmax(wrong)), levels.shape)
+            raise ConfigError(
+                f"{path} has grey level {levels[i, j]} at pixel ({i}, {j}), outside {low:.0f} to "
+                f"{high:.0f}.",
+                fix="scale it to 0 to 255, or save it as 8 or 16 bit; repair NaN and infinity.",
+            )
+    if floating and np.ptp(levels) > 0.0 and levels.max() <= 1.0:
         raise ConfigError(
-            f"{path} has grey level {levels[i, j]} at pixel ({i}, {j}), outside 0 to 255.",
-            fix="scale it to 0 to 255, or save it as 8 or 16 bit; repair NaN and infinity.",
+            f"{path} has floating-point numbers from {levels.min():.3g} to {levels.max():.3g}; "
+            "grey levels go from 0 to 255.",
+            fix="multiply it by 255.",
         )
 
 
 def add_noise(image: Any, sigma: float, seed: int | list[int]) -> Array:
-    """Return ``image + σ·default_rng(seed).standard_normal(shape)``, not clipped."""
+    """Return ``image + σ·default_rng(seed).standard_normal(shape)``, not clipped.
+
+    Raises
+    ------
+    ShapeError
+        If σ is negative or not finite.
+    """
+    if not 0.0 <= sigma < np.inf:
+        raise ShapeError(f"sigma is {sigma}.", where="add_noise", fix="give a number ≥ 0.")
     clean = np.asarray(image, dtype=np.float64)
     noise = np.random.default_rng(seed).standard_normal(clean.shape)
     return np.asarray(clean + sigma * noise)

@@ -22,6 +22,7 @@ from ..thread_limits import environment
 from .models import SavedModel
 from .scoring import ImageScore, Trial, finished, read_truth, run
 
+MODEL_PICTURE: Final = "model"
 MEANS: Final = ("psnr_noisy", "psnr", "ssim_noisy", "ssim", "seconds")
 
 
@@ -67,7 +68,9 @@ def trials(
     if not available("matplotlib"):
         figures = 0
     asked = []
+    stems = [MODEL_PICTURE, *(path.stem for path in files)]
     for index, path in enumerate(files):
+        name = path.stem if stems.count(path.stem) == 1 else path.name
         truth = read_truth(path)
         try:
             model.theta_for((truth.shape[0], truth.shape[1]))
@@ -83,7 +86,7 @@ def trials(
                 rtol=rtol,
                 linear_solver=linear_solver,
                 record=out / "images" / f"{path.name}.json",
-                figure=out / "figures" / f"{path.stem}.png" if index < figures else None,
+                figure=out / "figures" / f"{name}.png" if index < figures else None,
             )
         )
     return asked

@@ -163,7 +163,7 @@ def read_photo(path: str | Path) -> Photo:
                 return _from_deep_tiff(path)
             photo = _from_pillow(path, image)
     for channel in photo.channels:
-        check_levels(path, channel)
+        check_levels(path, channel, floating=photo.depth == 32)
     return photo
 
 

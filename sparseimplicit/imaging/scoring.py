@@ -145,10 +145,10 @@ def run(trial: Trial) -> ImageScore:
         smallest_curvature=found.smallest_curvature,
         warnings=found.warnings,
     )
-    if trial.figure is not None:
-        picture = comparison(trial.path.name, noisy, found.image, truth)
-        write_atomically(trial.figure, lambda file: file.write(picture))
     record: dict[str, Any] = {"key": trial.key(truth), "score": asdict(score)}
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_atomically(trial.record, lambda file: file.write(text.encode()))
+    if trial.figure is not None:
+        picture = comparison(trial.path.name, noisy, found.image, truth)
+        write_atomically(trial.figure, lambda file: file.write(picture))
     return score

@@ -90,7 +90,9 @@ def side_of_tiles(model: Model, shape: tuple[int, int], wanted: int | None) -> i
         raise ShapeError(
             f"tiles of {wanted} pixels a side for model '{model.kind}'.",
             where="denoise",
-            fix="give a positive number, or leave it out: only 'foe' has tiles.",
+            fix="leave tile out: only fields of experts have tiles."
+            if model.reach is None
+            else "give a positive number.",
         )
     room = SHARE * available_bytes()
     tiled = wanted is None and model.reach is not None and model.memory(shape) > room
@@ -247,8 +249,8 @@ class Tiling:
         if not report.converged:
             raise NotConverged(
                 f"after sweep {len(sizes)} over {count} tiles a gradient is left of "
-                f"{report.residual_relative:.1e}, {rtol:.0e} was wanted: what one tile does is felt "
-                f"beyond the {self.margin} pixels around it.",
+                f"{report.residual_relative:.1e}, {rtol:.0e} was wanted: what one tile does is "
+                f"felt beyond the {self.margin} pixels around it.",
                 where="denoise",
                 fix="give larger tiles, more memory, or a larger rtol.",
             )

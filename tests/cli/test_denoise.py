@@ -136,6 +136,15 @@ def test_a_known_blur_is_undone(folder, kind):
     assert psnr(found, truth) > psnr(blurred, truth) + 2
 
 
+def test_the_sum_of_a_blur_is_made_one(folder):
+    kernel = np.outer([1, 2, 1], [1, 2, 1])
+    for name, scale in (("a", 1.0), ("b", 1.0 / 16.0)):
+        np.save(folder / f"{name}.npy", scale * kernel)
+        blur = ("--blur", folder / f"{name}.npy")
+        assert run(folder, "--model", "tv", "--weight", "3", *blur, out=f"{name}.png") == 0
+    np.testing.assert_array_equal(pixels(folder / "a.png"), pixels(folder / "b.png"))
+
+
 def test_a_figure(folder):
     assert run(folder, "--model", "tv", "--figure", out="some.png") == 0
     assert pixels(folder / "some-comparison.png").shape[1] > 600
@@ -196,6 +205,10 @@ def test_a_bad_photograph_exits_2_before_any_work(folder, capsys, what):
     [
         (["--model", "tvv"], ["tvv", "tv, huber-tv"]),
         (["--model", "no.npz"], ["no.npz"]),
+        (["--model", "fo48-sigma25"], ["did you mean foe48-sigma25"]),
+        (["--model", "photo.png"], ["photo.png is no model", ".npz"]),
+        (["--model", "tv", "--weight", "3", "--sigma", "5"], ["not both"]),
+        (["--model", "tv", "--blur", "negative.npy"], ["--blur", "sums to -9"]),
         (["--model", "tv", "--weight", "-1"], ["--weight"]),
         (["--model", "tgv", "--weight", "1"], ["--weight", "tgv"]),
         (["--model", "tv", "--sigma", "0"], ["--sigma"]),
@@ -219,6 +232,7 @@ def test_bad_options_exit_2_and_are_named(folder, capsys, monkeypatch, arguments
     Image.fromarray(np.full((5, 5), 9, np.uint8)).save("small.png")
     Image.fromarray(np.zeros((60, 64), np.uint8)).save("black.png")
     np.save("flat.npy", np.ones(3))
+    np.save("negative.npy", -np.ones((3, 3)))
     assert run(folder, *arguments) == 2
     err = capsys.readouterr().err
     for word in words:

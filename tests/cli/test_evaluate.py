@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from sparseimplicit.cli.app import main
+from sparseimplicit.errors import ConfigError
 from sparseimplicit.imaging import (
     FieldsOfExperts,
     TotalVariation,
@@ -81,7 +82,10 @@ def test_what_is_done_is_kept_unless_something_changed(folder, capsys):
     assert result(folder)["images"][:2] == first
     assert run(folder, "--no-resume") == 0
     assert "dB  kept" not in capsys.readouterr().out
-    assert run(folder, "--sigma", "20") == 0
+    assert run(folder, "--sigma", "20") == 2  # the scores that are there are not written over
+    assert "sigma 25.0" in capsys.readouterr().err
+    assert result(folder)["sigma"] == 25.0
+    assert run(folder, "--sigma", "20", "--no-resume") == 0
     assert "dB  kept" not in capsys.readouterr().out
     with Image.open(folder / "images" / "b.png") as image:
         changed = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -91,6 +95,27 @@ def test_what_is_done_is_kept_unless_something_changed(folder, capsys):
     (folder / "out" / "images" / "c.png.json").write_text('{"key": "cut o')
     assert run(folder, "--sigma", "20") == 0
     assert capsys.readouterr().out.count("dB  kept") == 2
+
+
+def test_every_figure_has_a_name_of_its_own(folder):
+    pixels = folder / "images" / "a.png"
+    with Image.open(pixels) as image:
+        image.save(folder / "images" / "a.tif")
+        image.save(folder / "images" / "model.png")
+    assert run(folder, "--figures", "9", model="foe") == 0
+    found = {path.name for path in (folder / "out" / "figures").iterdir()}
+    assert found == {"a.png.png", "a.tif.png", "b.png", "c.png", "model.png.png", "model.png"}
+
+
+def test_a_score_is_kept_where_its_figure_cannot_be_drawn(folder, monkeypatch, capsys):
+    def full(*_):
+        raise ConfigError("no space is left")
+
+    monkeypatch.setattr("sparseimplicit.imaging.scoring.comparison", full)
+    assert run(folder) == 2
+    capsys.readouterr()
+    assert run(folder, "--figures", "0") == 0
+    assert capsys.readouterr().out.count("dB  kept") == 1
 
 
 def test_processes_give_the_same_scores(folder):
@@ -178,6 +203,8 @@ def test_a_bad_image_exits_2_before_the_work(folder, capsys, what):
         (["--rtol", "2e"], ["--rtol"]),
         (["--solver", "magic"], ["magic"]),
         (["--weight", "0"], ["--weight"]),
+        (["--first", "-1"], ["--first"]),
+        (["--figures", "-1"], ["--figures"]),
     ],
 )
 def test_bad_options_exit_2(folder, capsys, arguments, words):

@@ -169,6 +169,35 @@ def test_a_finished_run_given_again_solves_nothing_and_says_so(job, capsys):
     assert "from the checkpoint" in capsys.readouterr().out
 
 
+def test_results_stay_until_they_are_replaced(job, monkeypatch):
+    assert run(job) == 0
+    names = ("theta.npy", "model.npz", "history.json", "metrics.json", "figure.png")
+    before = {name: (job / "out" / name).read_bytes() for name in names}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparseimplicit.cli.jobs.training.TrainingWork.carry_out", killed)
+    assert run(job) == 130
+    assert {name: (job / "out" / name).read_bytes() for name in names} == before
+
+
+@pytest.mark.parametrize("name", ["theta.npy", "model.npz", "figure.png", "log.txt"])
+def test_a_folder_where_a_result_goes_is_told_before_the_work(job, capsys, name):
+    (job / "out" / name).mkdir(parents=True)
+    assert run(job) == 2
+    captured = capsys.readouterr()
+    assert f"{name} is a folder" in captured.err
+    assert "adam" not in captured.out
+
+
+def test_a_file_where_the_checkpoint_goes_is_told(job, capsys):
+    (job / "out").mkdir()
+    (job / "out" / "checkpoint").write_text("in the way")
+    assert run(job) == 2
+    assert "checkpoint is a file" in capsys.readouterr().err
+
+
 def test_no_result_of_an_earlier_run_stays_beside_a_new_one(job, monkeypatch):
     assert run(job) == 0
     assert (job / "out" / "figure.png").exists()
@@ -306,6 +335,7 @@ def test_a_dry_run_writes_nothing(staged, capsys):
         ("count = 4", "cuont = 4", ["model.cuont", "did you mean 'count'"]),
         ("count = 4", "count = 4.5", ["model.count"]),
         ('"foe"', '"fow"', ["model.kind", "did you mean 'foe'"]),
+        ("[data]", "[training]\nmax_iterations = 3\n[data]", ["training.max_iterations", "stage"]),
         ("crop = 18", "crop = 99", ["data.crop", "smaller than crops of 99"]),
         ('"*.png"', '"*.tif"', ["data.images[0]", "*.tif"]),
         ("images = 1\n", "images = 3\n", ["validation.images"]),

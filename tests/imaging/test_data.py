@@ -25,7 +25,7 @@ def test_files_that_are_no_images_are_named(tmp_path, content):
         read_image(tmp_path / "none.png")
 
 
-@pytest.mark.parametrize("level", [np.nan, np.inf, -1.0, 255.5])
+@pytest.mark.parametrize("level", [np.nan, np.inf, -256.0, 511.0])
 def test_floating_point_images_are_read_exactly_or_refused(tmp_path, level):
     levels = np.full((4, 5), 0.3, dtype=np.float32)
     Image.fromarray(levels).save(tmp_path / "float.tiff")
@@ -34,6 +34,21 @@ def test_floating_point_images_are_read_exactly_or_refused(tmp_path, level):
     Image.fromarray(levels).save(tmp_path / "float.tiff")
     with pytest.raises(ConfigError, match=r"float\.tiff .* pixel \(1, 2\)"):
         read_image(tmp_path / "float.tiff")
+
+
+def test_floating_point_images_may_hold_noise_but_are_not_on_another_scale(tmp_path):
+    levels = np.array([[-30.0, 280.0], [0.0, 100.0]], dtype=np.float32)
+    Image.fromarray(levels).save(tmp_path / "noisy.tiff")
+    np.testing.assert_array_equal(read_image(tmp_path / "noisy.tiff"), levels)
+    Image.fromarray(levels / 280.0).save(tmp_path / "noisy.tiff")
+    with pytest.raises(
+        ConfigError, match=r"noisy\.tiff has floating-point numbers from -0\.107 to 1"
+    ):
+        read_image(tmp_path / "noisy.tiff")
+    levels[0] = -400.0, np.nan
+    Image.fromarray(levels).save(tmp_path / "noisy.tiff")
+    with pytest.raises(ConfigError, match=r"grey level nan at pixel \(0, 1\)"):
+        read_image(tmp_path / "noisy.tiff")
 
 
 def test_integers_wider_than_16_bit_are_refused(tmp_path):
@@ -47,6 +62,12 @@ def test_an_image_too_large_for_pillow_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
     with pytest.raises(ConfigError, match=r"large\.png"):
         read_image(tmp_path / "large.png")
+
+
+@pytest.mark.parametrize("sigma", [-1.0, np.nan, np.inf])
+def test_a_noise_that_is_none(sigma):
+    with pytest.raises(ShapeError, match=f"sigma is {sigma}"):
+        add_noise(np.zeros((2, 2)), sigma, 0)
 
 
 def test_noise_is_what_it_says():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sparseimplicit as si
-from sparseimplicit.errors import ShapeError
+from sparseimplicit.errors import MemoryBudgetExceeded, ShapeError
 from sparseimplicit.imaging import (
     FieldsOfExperts,
     Observation,
@@ -42,6 +42,19 @@ def test_another_noise_level_is_another_scale():
     np.testing.assert_allclose(twice.image, half.image, atol=1e-7)
     with pytest.raises(ShapeError, match="sigma is 0"):
         denoise(noisy, model, sigma=0.0)
+
+
+def test_what_is_no_model_is_told():
+    for wrong in ("tv", TotalVariation):
+        with pytest.raises(ShapeError, match="is no model"):
+            denoise(np.zeros((4, 4)), wrong)
+
+
+def test_a_blur_that_is_too_large_for_memory_is_named(monkeypatch):
+    monkeypatch.setattr("sparseimplicit.imaging.denoising.available_bytes", lambda: 10**6)
+    observed = Observation(np.zeros((40, 40)), blur=np.ones((9, 9)) / 81)
+    with pytest.raises(MemoryBudgetExceeded, match="a blur of 9 × 9 couples every pixel with 289"):
+        denoise(observed, TotalVariation())
 
 
 def test_progress_sees_the_gradient_fall():

@@ -11,6 +11,7 @@ import typer
 from ..._optional import available
 from ...cluster.interruption import Interruption
 from ...cluster.rundir import RunDirectory
+from ...errors import ConfigError
 from ...files import write_atomically
 from ...imaging.figure import figure
 from ...imaging.figures import model_figure
@@ -65,15 +66,23 @@ class TrainingWork:
         return self.plan.identity()
 
     def open(self, out: Path, anew: bool) -> None:
-        """Refuse or clear the checkpoint of another run; no results stay beside this one's."""
+        """Refuse or clear the checkpoint of another run; no results stay beside this one's.
+
+        Those of this run stay until they are replaced.
+        """
         checkpoint = out / "checkpoint"
+        for name in (*RESULTS, "log.txt"):
+            if (out / name).is_dir():
+                raise ConfigError(
+                    f"{out / name} is a folder; a result goes there.",
+                    fix="remove it, or choose another folder (--out).",
+                )
         if anew:
             clear(checkpoint)
         check_run(checkpoint, self.identity())
         if not any(checkpoint.glob("step-*.npz")):
-            (out / "log.txt").unlink(missing_ok=True)
-        for name in RESULTS:
-            (out / name).unlink(missing_ok=True)
+            for name in (*RESULTS, "log.txt"):
+                (out / name).unlink(missing_ok=True)
 
     def carry_out(self, run: RunDirectory, interruption: Interruption) -> dict[str, Any]:
         """Train from the checkpoint on, and write the results."""

@@ -196,6 +196,12 @@ def model_path(name: str | Path) -> Path:
         shipped = folder / f"{name}.npz"
         if path.name == str(name) and shipped.is_file():
             return shipped
+    if path.exists():
+        inside = path / "model.npz"
+        raise ConfigError(
+            f"{path} is no model: a model is a file that ends in .npz.",
+            fix=f"give {inside}." if inside.is_file() else "give the model.npz of a training.",
+        )
     raise ConfigError(
         f"there is no model '{name}', neither as a file nor among those shipped.",
         fix=f"give a .npz file, or one of: {', '.join(available_models()) or '(none shipped)'}.",

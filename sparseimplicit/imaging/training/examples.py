@@ -24,6 +24,7 @@ LOSSES: Final = ("squared", "psnr")
 class Example:
     """One image to learn from: what was measured of it, and the truth.
 
+    observed : Observation, or the image itself
     loss : {"squared", "psnr"}
         What is to be small, times the number of pixels: half of the mean squared error, or −PSNR,
         which an image of little error weighs in as much as one of much. Benchmarks are means of it.
@@ -44,6 +45,9 @@ class Example:
             raise ShapeError(
                 f"loss is {self.loss!r}.", where="Example", fix=f"choose {' or '.join(LOSSES)}."
             )
+        observed: Any = self.observed
+        if not isinstance(observed, Observation):
+            object.__setattr__(self, "observed", Observation(observed))
         truth = checked_image(self.truth, f"the truth of '{self.name}'")
         if truth.shape != self.observed.shape:
             raise ShapeError(
@@ -125,10 +129,19 @@ def noisy_examples(
 
 
 def squared_error(truth: Any, scale: float = 1.0) -> TwiceDifferentiable:
-    """Return the loss ``½ scale ‖u − truth‖²`` of a state u, with its second derivatives."""
+    """Return the loss ``½ scale ‖u − truth‖²`` of a state u, with its second derivatives.
+
+    It raises `ShapeError` for a state of another size.
+    """
     target = np.asarray(truth, dtype=np.float64).ravel()
 
     def loss(_x: Array, y: Array) -> tuple[float, None, Array]:
+        if y.shape != target.shape:
+            raise ShapeError(
+                f"the state has {y.size} unknowns, the truth {target.size} pixels.",
+                where="squared_error",
+                fix="give the true image of the same size.",
+            )
         error = y - target
         return 0.5 * scale * dot(error, error), None, scale * error
 

@@ -20,7 +20,7 @@ from ...packing import Packing
 from ..models import Model
 from .examples import Example
 from .regularizers import Regularizer
-from .stages import FullBatch, Stage, units
+from .stages import FullBatch, Minibatch, Stage, units
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,9 @@ class Training:
                 f"{len(self.examples)} images and {len(self.stages)} stages.", where="Training",
                 fix="give at least one of each.",
             )  # fmt: skip
+        _check_kinds([self.model], Model)
+        _check_kinds(self.all, Example)
+        _check_kinds(self.stages, FullBatch, Minibatch)
         packing = self.packing
         for example in self.all:
             if self.model.packing(example.observed.shape).shapes != packing.shapes:
@@ -98,8 +101,15 @@ class Training:
             regularizer.check(packing)
         for stage in self.stages:
             units(stage.scales, packing)
-        finite_vector(self.first, packing.size, "start")
-        _ = self.limits
+        first, limits = finite_vector(self.first, packing.size, "start"), self.limits
+        if limits is not None and not ((limits.lb <= first) & (first <= limits.ub)).all():
+            worst = int(np.argmax(np.maximum(limits.lb - first, first - limits.ub)))
+            raise ShapeError(
+                f"start: {packing.describe(worst)} = {first[worst]:.6g} is outside the bounds "
+                f"{limits.lb[worst]:g} to {limits.ub[worst]:g}.",
+                where="Training",
+                fix="choose a start within the bounds, or give others.",
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -153,3 +163,10 @@ class Training:
                 if array is not None:
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def _check_kinds(given: Iterable[Any], *kinds: type) -> None:
+    for one in given:
+        if not isinstance(one, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise ShapeError(f"{one!r} is no {names}.", where="Training", fix=f"give a {names}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import numpy as np
 
@@ -71,6 +71,9 @@ class FullBatch:
     error_every: int = 10
     scales: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _check(self, ("max_iterations", "memory"), ("stop_rtol",))
+
     @property
     def most_steps(self) -> int:
         """Evaluations that are to be reckoned with."""
@@ -111,6 +114,15 @@ class Minibatch:
     error_every: int = 10
     scales: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _check(self, ("steps", "batch"), ("rate",))
+        for name in ("last_rate", "epsilon"):
+            if not 0.0 <= getattr(self, name) < np.inf:
+                _refuse(self, name, "give a number ≥ 0")
+        for name in ("decay_mean", "decay_square"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                _refuse(self, name, "give a number from 0 to below 1")
+
     @property
     def most_steps(self) -> int:
         """Steps that are to be reckoned with."""
@@ -131,6 +143,20 @@ class Minibatch:
 
 
 Stage = FullBatch | Minibatch
+
+
+def _check(stage: Stage, counts: tuple[str, ...], positive: tuple[str, ...]) -> None:
+    for name in counts:
+        if not isinstance(getattr(stage, name), int) or getattr(stage, name) < 1:
+            _refuse(stage, name, "give a whole number ≥ 1")
+    for name in positive:
+        if not 0.0 < getattr(stage, name) < np.inf:
+            _refuse(stage, name, "give a positive number")
+
+
+def _refuse(stage: Stage, name: str, fix: str) -> NoReturn:
+    where = type(stage).__name__
+    raise ShapeError(f"{name} is {getattr(stage, name)!r}.", where=where, fix=f"{fix}.")
 
 
 def units(

@@ -236,8 +236,13 @@ def check_run(folder: Path, run: str) -> None:
     Raises
     ------
     ConfigError
-        If the folder holds steps of a run with other settings or images.
+        If the folder holds steps of a run with other settings or images, or is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is a file; the checkpoint is a folder.",
+            fix="remove it, or choose another place.",
+        )
     stamp = folder / "run"
     if not any(folder.glob("step-*.npz")):
         stamp.unlink(missing_ok=True)

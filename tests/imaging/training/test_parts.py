@@ -7,7 +7,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from sparseimplicit.errors import ConfigError, NonFinite, ShapeError
 from sparseimplicit.executors import available_cores, cores
 from sparseimplicit.hypergradient import checked_loss
-from sparseimplicit.imaging import Observation
+from sparseimplicit.imaging import Observation, squared_error
 from sparseimplicit.imaging.training import (
     Accuracy,
     Example,
@@ -96,6 +96,36 @@ def test_the_loss_may_be_the_psnr():
         checked_loss(loss, np.zeros(0), truth.ravel())
     with pytest.raises(ShapeError, match="loss is 'ssim'"):
         Example("x", Observation(truth), truth, loss="ssim")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (Minibatch, {"steps": 0}),
+        (Minibatch, {"batch": 0}),
+        (Minibatch, {"rate": -1.0}),
+        (Minibatch, {"last_rate": -1.0}),
+        (Minibatch, {"decay_square": 1.0}),
+        (FullBatch, {"max_iterations": 0}),
+        (FullBatch, {"memory": 1.5}),
+        (FullBatch, {"stop_rtol": float("nan")}),
+    ],
+)
+def test_a_stage_that_is_none(kind, given):
+    (name,) = given
+    with pytest.raises(ShapeError, match=f"{name} is ") as caught:
+        kind(**given)
+    assert caught.value.where == kind.__name__
+
+
+def test_an_example_may_be_an_image_as_it_is():
+    image = np.arange(12.0).reshape(3, 4)
+    assert isinstance(Example("a", image, image).observed, Observation)
+
+
+def test_the_loss_names_a_truth_of_another_size():
+    with pytest.raises(ShapeError, match="20 unknowns, the truth 12 pixels"):
+        squared_error(np.zeros((3, 4)))(None, np.zeros(20))
 
 
 def test_adam_by_hand():

@@ -427,5 +427,11 @@ def test_plans_that_do_not_fit(plan):
         variant(plan, start=[1.0, 2.0, 3.0])
     with pytest.raises(ShapeError, match="no block 'filters'"):
         variant(plan, stages=[FullBatch(scales={"filters": 0.1})])
+    with pytest.raises(ShapeError, match=r"start: .* = 100 is outside the bounds"):
+        variant(plan, start=[0.0, 100.0])
+    with pytest.raises(ShapeError, match="'adam' is no FullBatch or Minibatch"):
+        variant(plan, stages=["adam"])
+    with pytest.raises(ShapeError, match="'tv' is no Model"):
+        variant(plan, model="tv")
     with pytest.raises(ConfigError, match="no executor 'gpu'"):
         train(plan, executor="gpu")
