@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         return _told(MemoryBudgetExceeded(short, fix="give the job more, or a smaller problem."))
     except SystemExit as stop:  # how typer ends: after a command, --help, or wrong usage (2)
         if stop.code == FROM_KEYBOARD:
-            typer.echo("interrupted; what was finished is kept.", err=True)
+            typer.echo("interrupted from the keyboard.", err=True)
         return stop.code if isinstance(stop.code, int) else OK
     except BrokenPipeError:  # the reader of a pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

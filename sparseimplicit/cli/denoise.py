@@ -240,7 +240,7 @@ def _read_blur(path: Path | None) -> Array | None:
     if path.suffix == ".npy":
         kernel = np.asarray(read_array(path), dtype=np.float64)
     else:
-        kernel = read_photo(path).channels.mean(axis=0)
+        kernel = read_photo(path, levels=False).channels.mean(axis=0)
         if kernel.sum() == 0.0:
             raise ConfigError(f"--blur {path} is black.", fix="give the image of a point of light.")
     try:
@@ -260,7 +260,7 @@ def _read_mask(path: Path, photo: Photo) -> Array:
     if path.suffix == ".npy":
         weights = np.asarray(read_array(path), dtype=np.float64)
     else:
-        weights = (read_photo(path).channels.max(axis=0) > 0.0).astype(np.float64)
+        weights = (read_photo(path, levels=False).channels.max(axis=0) > 0.0).astype(np.float64)
     if weights.shape != photo.shape:
         raise ConfigError(
             f"--mask {path} has shape {weights.shape}, {photo.path} {photo.shape}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sys
@@ -13,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +32,7 @@ from ..imaging.scoring import ImageScore, Trial
 from .files import check_writable, write_json
 from .models import ModelName, Weight, check_sigma, chosen_model
 
+RESULTS: Final = ("scores.json", "scores.csv")
 USUAL_NOISE: Final = 25.0  # grey levels
 Watch = Callable[[int, int, ImageScore], Any]
 
@@ -78,6 +81,11 @@ def evaluate(
     asked = Evaluation(folder, model, sigma, seed, weight, jobs, figures, first, rtol, solver)
     _ = asked.saved  # wrong options are refused first
     check_writable(out)
+    if resume:
+        asked.check_results(out)
+    else:
+        for name in RESULTS:
+            (out / name).unlink(missing_ok=True)
     asked.carry_out(out, resume=resume)
 
 
@@ -118,6 +126,38 @@ class Evaluation:
             figures=self.figures,
         )  # fmt: skip
 
+    def identity(self) -> str:
+        """Return a digest of the model and of all that is asked of it, whatever the images."""
+        saved = self.saved
+        told = [saved.model.kind, saved.model.settings(), saved.sigma, self.noise, self.seed,
+                self.rtol, self.solver]  # fmt: skip
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        digest.update(np.ascontiguousarray(saved.theta).tobytes())
+        return digest.hexdigest()
+
+    def check_results(self, out: Path) -> None:
+        """Refuse to write over the scores of another trial, or of more images.
+
+        Those that cannot be read count as none.
+        """
+        path = out / "scores.json"
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            names = {row["image"] for row in before["images"]}
+            same, told = before["trial"] == self.identity(), f"{before['model']}, σ = "
+            told += f"{before['sigma']:g}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        asked = {file.name for file in image_files(self.folder)[: self.first or None]}
+        if not same or names - asked:
+            what = (
+                f"of other images, as {min(names - asked)}" if same else f"of another trial: {told}"
+            )
+            raise ConfigError(
+                f"{path} has scores {what}.",
+                fix="choose another folder (--out), or give --no-resume to write over them.",
+            )
+
     def carry_out(
         self, out: Path, *, resume: bool = True, watch: Watch | None = None
     ) -> dict[str, Any]:
@@ -126,34 +166,18 @@ class Evaluation:
         watch: called after each image with its number, how many there are, and its score.
         """
         started = time.perf_counter()
-        trial = {"model": self.model, "folder": str(self.folder), "sigma": self.noise,
-                 "seed": self.seed, "rtol": self.rtol}  # fmt: skip
-        if resume:
-            _check_results(out / "scores.json", trial)
         asked = self.trials(out)
         progress = _Progress(len(asked), watch)
         scores = scored(asked, jobs=self.jobs, resume=resume, callback=progress)
-        told = {"version": __version__, **trial, "jobs": self.jobs}
+        told = {"version": __version__, "model": self.model, "folder": str(self.folder),
+                "trial": self.identity(), "sigma": self.noise, "seed": self.seed,
+                "rtol": self.rtol, "jobs": self.jobs}  # fmt: skip
         result = _write(out, scores, told | {"seconds": time.perf_counter() - started}, self.saved)
         _show(scores, f"{self.model} on {self.folder}, σ = {self.noise:g}")
         drawn = ", figures/" if self.figures else ""
         typer.echo(f"wrote {out}/: scores.csv, scores.json, images/{drawn}; "
                    f"{time.perf_counter() - started:.1f} s")  # fmt: skip
         return result
-
-
-def _check_results(path: Path, trial: dict[str, Any]) -> None:
-    """Refuse to write over the scores of another trial; those that cannot be read count as none."""
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        other = [f"{key} {before[key]}" for key in trial if before[key] != trial[key]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if other:
-        raise ConfigError(
-            f"{path} has the scores of another trial: {', '.join(other)}.",
-            fix="choose another folder (--out), or give --no-resume to write over them.",
-        )
 
 
 def _check_numbers(sigma: float | None, seed: int, jobs: int, saved: SavedModel, name: str) -> None:

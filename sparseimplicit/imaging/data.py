@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._optional import require
 from ..errors import ConfigError, ShapeError
@@ -39,6 +40,7 @@ def read_image(path: str | Path) -> Array:
                 image if image.mode == "F" else image.convert("L"), dtype=np.float64
             )
         floating = image.mode == "F"
+    check_finite(path, levels)
     check_levels(path, levels, floating=floating)
     return levels
 
@@ -62,25 +64,31 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def check_levels(path: str | Path, levels: Array, *, floating: bool = False) -> None:
-    """Refuse grey levels (h, w) that are not finite or outside 0 to 255, with the first pixel.
+    """Refuse grey levels (h, w) outside 0 to 255, with the first pixel.
 
-    floating : of floating-point numbers, which may hold noise that is not clipped, −255 to 510; and
-        which are refused where they seem to be on the scale of 0 to 1.
+    floating : of floating-point numbers, which may hold noise that is not clipped, to ten times as
+        far; and which are refused where they seem to be on the scale of 0 to 1.
     """
-    low, high = (-PEAK, 2.0 * PEAK) if floating else (0.0, PEAK)
-    for wrong in (~np.isfinite(levels), (levels < low) | (levels > high)):
-        if wrong.any():
-            i, j = np.unravel_index(int(np.argmax(wrong)), levels.shape)
-            raise ConfigError(
-                f"{path} has grey level {levels[i, j]} at pixel ({i}, {j}), outside {low:.0f} to "
-                f"{high:.0f}.",
-                fix="scale it to 0 to 255, or save it as 8 or 16 bit; repair NaN and infinity.",
-            )
+    low, high = (-10.0 * PEAK, 10.0 * PEAK) if floating else (0.0, PEAK)
+    _refuse(path, levels, (levels < low) | (levels > high), "scale it to 0 to 255")
     if floating and np.ptp(levels) > 0.0 and levels.max() <= 1.0:
         raise ConfigError(
             f"{path} has floating-point numbers from {levels.min():.3g} to {levels.max():.3g}; "
             "grey levels go from 0 to 255.",
             fix="multiply it by 255.",
+        )
+
+
+def check_finite(path: str | Path, levels: Array) -> None:
+    """Refuse numbers (h, w) that are not finite, with the first pixel."""
+    _refuse(path, levels, ~np.isfinite(levels), "repair NaN and infinity")
+
+
+def _refuse(path: str | Path, levels: Array, wrong: NDArray[np.bool_], fix: str) -> None:
+    if wrong.any():
+        i, j = np.unravel_index(int(np.argmax(wrong)), levels.shape)
+        raise ConfigError(
+            f"{path} has grey level {levels[i, j]} at pixel ({i}, {j}).", fix=f"{fix}."
         )
 
 

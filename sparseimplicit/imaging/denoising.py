@@ -8,22 +8,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import MemoryBudgetExceeded, ShapeError
+from ..errors import ShapeError
 from ..implicit import ImplicitFunction, SolvedState
 from ..linear import Operator, Solver, Structure
-from ..linear.memory import available_bytes, told_bytes
 from ..linear.operator import Array, norm
 from ..problem import MinimizationProblem, altered
 from ..state_report import StateReport
 from .curvature import smallest_ritz_value
 from .models.model import Model
 from .observation import Observation, checked_image
-from .tiles import OnTile, Tiling, side_of_tiles
+from .tiles import OnTile, tiling_for
 
 # Below this part of the data's curvature the state is called loose: what comes back from an adjoint
 # solve is then amplified by up to its inverse.
 LOOSE: Final = 0.05
-ENTRY: Final = 24  # bytes of an entry of the Hessian while it is made and held
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,8 @@ def denoise(
     if scale != 1.0:
         observed = replace(observed, image=scale * observed.image)
     theta = model.start(observed.shape) if theta is None else theta
-    _check_blur(observed)
-    side = side_of_tiles(model, observed.shape, tile)
-    if side:
-        tiling = Tiling(model, observed, theta, linear_solver, side)
+    tiling = tiling_for(model, observed, theta, linear_solver, tile)
+    if tiling is not None:
         tiled = tiling.solve(rtol, on_tile=on_tile)
         found = Denoised(tiled.image / scale, tiled.report, scale=scale, tiles=len(tiling.tiles))
         if model.convex:
@@ -135,22 +131,6 @@ def denoise(
     # The structure is what is to be found out, so it is not declared positive definite.
     hessian = Operator(problem.hessian(solved.x, solved.y), Structure.SYMMETRIC)
     return _doubted(found, smallest_ritz_value(hessian), observed)
-
-
-def _check_blur(observed: Observation) -> None:
-    """Refuse a blur whose square, as a matrix, does not fit into memory."""
-    if observed.blur is None:
-        return
-    height, width = observed.blur.shape
-    neighbours = (2 * height - 1) * (2 * width - 1)
-    needed, room = ENTRY * neighbours * observed.image.size, available_bytes()
-    if needed > room:
-        raise MemoryBudgetExceeded(
-            f"a blur of {height} × {width} couples every pixel with {neighbours}: a matrix of "
-            f"{told_bytes(needed)}; {told_bytes(room)} are to be had.",
-            where="denoise",
-            fix="cut the kernel to where it is not small, or give a part of the image.",
-        )
 
 
 def _doubted(found: Denoised, smallest: float, observed: Observation) -> Denoised:

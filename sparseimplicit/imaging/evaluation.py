@@ -68,9 +68,10 @@ def trials(
     if not available("matplotlib"):
         figures = 0
     asked = []
-    stems = [MODEL_PICTURE, *(path.stem for path in files)]
+    stems = {MODEL_PICTURE, *(path.stem for path in files)}
+    apart = len(stems) == len(files) + 1
     for index, path in enumerate(files):
-        name = path.stem if stems.count(path.stem) == 1 else path.name
+        name = path.stem if apart else path.name
         truth = read_truth(path)
         try:
             model.theta_for((truth.shape[0], truth.shape[1]))

@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..files import write_atomically
 from ..linear.operator import Array
 from . import png16
-from .data import check_levels, reading
+from .data import check_finite, check_levels, reading
 
 DEEP: Final = 255.0 / 65535.0  # grey levels a step of 16 bits
 COLOUR: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}  # modes kept, and their planes
@@ -136,16 +136,18 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def read_photo(path: str | Path) -> Photo:
+def read_photo(path: str | Path, *, levels: bool = True) -> Photo:
     """Read a photograph: grey, colour or CMYK, with or without transparency, 8 or 16 bits a sample.
 
     Palettes become colours; other colour spaces become RGB. Floating-point TIFF is grey.
+
+    levels : whether the pixels are grey levels; those of a mask or a kernel are any finite numbers.
 
     Raises
     ------
     ConfigError
         If the file is missing, empty, no image, or holds several images; if a pixel is not finite
-        or outside 0 to 255; with its name.
+        or is no grey level, see `check_levels`; with its name.
     MissingBackend
         Without the extra ``imaging``.
     """
@@ -163,7 +165,9 @@ def read_photo(path: str | Path) -> Photo:
                 return _from_deep_tiff(path)
             photo = _from_pillow(path, image)
     for channel in photo.channels:
-        check_levels(path, channel, floating=photo.depth == 32)
+        check_finite(path, channel)
+        if levels:
+            check_levels(path, channel, floating=photo.depth == 32)
     return photo
 
 

@@ -145,6 +145,8 @@ def run(trial: Trial) -> ImageScore:
         smallest_curvature=found.smallest_curvature,
         warnings=found.warnings,
     )
+    if trial.figure is not None:  # of an earlier trial, beside the record of this one
+        trial.figure.unlink(missing_ok=True)
     record: dict[str, Any] = {"key": trial.key(truth), "score": asdict(score)}
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_atomically(trial.record, lambda file: file.write(text.encode()))

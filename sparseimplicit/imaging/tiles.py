@@ -6,20 +6,22 @@ minimises
 
     g_T(u) + ⟨r − ∇g_T(v), u⟩
 
-whose gradient at v is that of the whole. So the sweeps stand still at the minimiser of the whole
-and nowhere else, and each takes off what decays across a margin. Source: Brandt 1977 (corrections
-τ between the grids of multigrid); Toselli and Widlund 2005, ch. 1 (overlapping Schwarz methods).
+whose gradient at v is that of the whole. So the sweeps stand still at stationary points of the
+whole, and each takes off what decays across a margin; when to stop is told by the gradient of the
+whole alone. Source: Brandt 1977 (corrections τ between the grids of multigrid); Cai and Sarkis 1999
+(restricted additive Schwarz, which keeps what lies within).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+from scipy import ndimage
 from scipy.sparse.linalg import LinearOperator
 
 from ..errors import MemoryBudgetExceeded, NotConverged, ShapeError
@@ -35,7 +37,8 @@ from .observation import Observation
 
 SIDE: Final = 512  # of a tile, without its margin
 MARGIN: Final = 32
-SWEEPS: Final = 20
+SWEEPS: Final = 40
+PATIENCE: Final = 4  # sweeps
 SHARE: Final = 0.8  # of the memory that is free
 # A tile is solved closer than the whole is to be: the seams have a share in what is left.
 CLOSER: Final = 0.3
@@ -77,10 +80,16 @@ def tiles_of(shape: tuple[int, int], side: int = SIDE, margin: int = MARGIN) -> 
     ]
 
 
-def side_of_tiles(model: Model, shape: tuple[int, int], wanted: int | None) -> int:
-    """Return the side of the tiles in which an image is to be solved, 0 for the whole at once.
+def tiling_for(
+    model: Model,
+    observed: Observation,
+    theta: Any,
+    linear_solver: str | Solver | None,
+    wanted: int | None,
+) -> Tiling | None:
+    """Return the tiles in which an image is to be solved; None for the whole at once.
 
-    wanted : what was asked for; None leaves it to the memory that there is.
+    wanted : their side, 0 for none; None leaves it to the memory that there is.
 
     Raises
     ------
@@ -94,20 +103,25 @@ def side_of_tiles(model: Model, shape: tuple[int, int], wanted: int | None) -> i
             if model.reach is None
             else "give a positive number.",
         )
-    room = SHARE * available_bytes()
-    tiled = wanted is None and model.reach is not None and model.memory(shape) > room
-    side = wanted or (SIDE if tiled else 0)
-    height, width = (min(side + 2 * MARGIN, length) if side else length for length in shape)
-    needed = model.memory((height, width))
+    room, whole = SHARE * available_bytes(), model.memory(observed.shape, observed.blur)
+    tiling = None
+    if wanted or (wanted is None and model.reach is not None and whole > room):
+        tiling = Tiling(model, observed, theta, linear_solver, wanted or SIDE)
+    needed = tiling.memory if tiling else whole
     if needed > room:
+        fix = "give the job more memory, or smaller tiles."
+        if tiling is None:
+            fix = "leave tile to be chosen." if model.reach else "give a part of the image."
+        what = "one tile" if tiling else "the image"
+        if observed.blur is not None:
+            what += " with a blur of {} × {}".format(*observed.blur.shape)
         raise MemoryBudgetExceeded(
-            f"{height} × {width} pixels of model '{model.kind}' need about {told_bytes(needed)}; "
-            f"{told_bytes(room)} are to be had.",
+            f"a solve of {what} by model '{model.kind}' needs "
+            f"about {told_bytes(needed)}; {told_bytes(room)} are to be had.",
             where="denoise",
-            fix="leave tile to be chosen, or give smaller ones." if wanted is not None
-            else "give the job more memory, or smaller tiles.",
-        )  # fmt: skip
-    return side
+            fix=fix,
+        )
+    return tiling
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +143,10 @@ class Tiling:
     observed : Observation
     theta : array
     linear_solver : str or Solver, optional
-    side, margin : int
-        Of a tile, in pixels. The margin is at least twice what filter or blur is wide, so that
-        gradients in the core are those of the whole.
+    side : int
+        Of the part of a tile that is kept, in pixels.
+    margin : int
+        At the least; what `tiles` makes of it is wider where that is needed.
     """
 
     model: Model
@@ -143,24 +158,25 @@ class Tiling:
 
     @cached_property
     def tiles(self) -> list[Tile]:
-        """All tiles, row by row; larger where nothing near them was measured."""
-        blur = self.observed.blur
-        reach = max(self.model.reach or 0, max(blur.shape) if blur is not None else 0)
-        margin = max(self.margin, 2 * reach)
-        return [self._with_data(t) for t in tiles_of(self.observed.shape, self.side, margin)]
+        """All tiles, row by row.
 
-    def _with_data(self, tile: Tile) -> Tile:
-        """Return the tile with a margin so wide that some pixel in it was measured."""
-        weights = self.observed.weights
-        margin = self.margin
-        while weights is not None and not weights[tile.whole].any():
-            margin *= 2
-            rows, columns = (
-                slice(max(core.start - margin, 0), min(core.stop + margin, length))
-                for core, length in zip(tile.core, self.observed.shape, strict=True)
-            )
-            tile = replace(tile, whole=(rows, columns))
-        return tile
+        Margins are twice what filter or blur is wide, so that gradients in the core are those of
+        the whole; and twice as wide as the way to a measured pixel is long from anywhere in the
+        tile: where nothing was measured, what one pixel does is felt far off.
+        """
+        blur, weights = self.observed.blur, self.observed.weights
+        reach = max(self.model.reach or 0, max(blur.shape) if blur is not None else 0)
+        tiles = tiles_of(self.observed.shape, self.side, max(self.margin, 2 * reach))
+        if weights is None or weights.all():
+            return tiles
+        distance = ndimage.distance_transform_edt(weights == 0.0)
+        return [_widened(tile, distance) for tile in tiles]
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the solve of the largest tile takes, about."""
+        blur = self.observed.blur
+        return max(self.model.memory(_extent(tile.whole), blur) for tile in self.tiles)
 
     def part(self, tile: Tile) -> Observation:
         """Return what was measured in a tile."""
@@ -171,51 +187,48 @@ class Tiling:
             self.observed.blur,
         )
 
-    def problems(self) -> Iterator[tuple[int, Tile, MinimizationProblem]]:
-        """Yield each tile with its energy, one at a time."""
-        for k, tile in enumerate(self.tiles):
-            yield k, tile, self.model.problem(self.part(tile))
-
     def gradient(self, image: Array) -> tuple[Array, float]:
         """Return the gradient of the whole energy at an image, (h, w), and ‖A image‖."""
         out, square = np.empty_like(image), 0.0
-        for _, tile, problem in self.problems():
-            y = image[tile.whole].ravel()
-            shape = image[tile.whole].shape
-            own = np.reshape(problem.gradient(self.theta, y), shape)
-            out[tile.core] = own[tile.inner]
-            hessian = Operator(problem.hessian(self.theta, y), Structure.SYMMETRIC)
-            square += norm(np.reshape(hessian.apply(y), shape)[tile.inner].ravel()) ** 2
+        for tile in self.tiles:
+            slope, product = self._at(tile, image[tile.whole])
+            out[tile.core] = slope[tile.inner]
+            square += norm(product[tile.inner].ravel()) ** 2
         return out, float(np.sqrt(square))
+
+    def _at(self, tile: Tile, image: Array) -> tuple[Array, Array]:
+        """Return the gradient of a tile's own energy, and its Hessian times the image."""
+        problem, y = self.model.problem(self.part(tile)), image.ravel()
+        hessian = Operator(problem.hessian(self.theta, y), Structure.SYMMETRIC)
+        slope, product = problem.gradient(self.theta, y), hessian.apply(y)
+        return np.reshape(slope, image.shape), np.reshape(product, image.shape)
 
     def smallest_curvature(self, image: Array) -> float:
         """Return a bound from above on the smallest eigenvalue of the Hessian of the whole.
 
         Of its blocks that belong to the cores, whose smallest eigenvalues are no smaller.
         """
-        found = []
-        for _, tile, problem in self.problems():
-            y = image[tile.whole]
-            hessian = Operator(problem.hessian(self.theta, y.ravel()), Structure.SYMMETRIC)
-            found.append(smallest_ritz_value(_block(hessian, y.shape, tile.inner)))
-        return min(found)
+        return min(self._curvature(tile, image[tile.whole]) for tile in self.tiles)
 
-    def sweep(
-        self, image: Array, slope: Array | None, rtol: float, on_start: Callable[[int], Any]
-    ) -> tuple[Array, list[StateReport]]:
-        """Solve every tile once, from an image and the gradient of the whole there."""
-        out, reports = np.empty_like(image), []
-        for k, tile, problem in self.problems():
-            on_start(k)
-            y = image[tile.whole].ravel()
-            if slope is not None:
-                tilt = slope[tile.whole].ravel() - problem.gradient(self.theta, y)
-                problem = tilted(problem, tilt)
-            solver = self.linear_solver or self.model.solver_for(self.observed)
-            solved = ImplicitFunction(problem, solver).solve(self.theta, y, rtol=rtol)
-            out[tile.core] = solved.y.reshape(image[tile.whole].shape)[tile.inner]
-            reports.append(solved.report)
-        return out, reports
+    def _curvature(self, tile: Tile, image: Array) -> float:
+        problem = self.model.problem(self.part(tile))
+        hessian = Operator(problem.hessian(self.theta, image.ravel()), Structure.SYMMETRIC)
+        return smallest_ritz_value(_block(hessian, image.shape, tile.inner))
+
+    def solved(
+        self, tile: Tile, image: Array, slope: Array | None, rtol: float
+    ) -> tuple[Array, StateReport]:
+        """Return the minimiser of one tile's energy, tilted to a slope of the whole at an image."""
+        part, y = self.part(tile), image.ravel()
+        problem: MinimizationProblem = self.model.problem(part)
+        if slope is not None:
+            tilt = slope.ravel() - problem.gradient(self.theta, y)
+            if part.weights is not None:
+                problem = self.model.problem(_held(part, tilt.reshape(part.shape), image))
+            problem = tilted(problem, tilt)
+        solver = self.linear_solver or self.model.solver_for(self.observed)
+        state = ImplicitFunction(problem, solver).solve(self.theta, y, rtol=rtol)
+        return state.y.reshape(image.shape), state.report
 
     def solve(self, rtol: float, *, on_tile: OnTile | None = None) -> TiledState:
         """Return the minimiser: ‖∇g‖ ≤ rtol ‖A u‖, both of the whole.
@@ -230,31 +243,72 @@ class Tiling:
         """
         tell = on_tile or (lambda *_: None)
         image = self.model.first_guess(self.observed).reshape(self.observed.shape)
-        count = len(self.tiles)
-        slope, done, sizes = None, [], []
+        # What each tile leaves in its margin, too, is not to add up to more than is wanted.
+        extents = [max(_extent(tile.whole)) / max(_extent(tile.core)) for tile in self.tiles]
+        closer = CLOSER * rtol / max(extents)
+        slope: Array | None = None
+        reports, sizes = [], []
         for sweep in range(1, SWEEPS + 1):
-
-            def on_start(k: int, sweep: int = sweep) -> None:
-                tell(k + 1, sweep, count)
-
-            image, reports = self.sweep(image, slope, CLOSER * rtol, on_start)
-            done += reports
+            after = np.empty_like(image)
+            for k, tile in enumerate(self.tiles):
+                tell(k + 1, sweep, len(self.tiles))
+                tilt = None if slope is None else slope[tile.whole]
+                solved, report = self.solved(tile, image[tile.whole], tilt, closer)
+                after[tile.core] = solved[tile.inner]
+                reports.append(report)
+            image = after
             slope, scale = self.gradient(image)
             sizes.append(norm(slope.ravel()))
-            if sizes[-1] <= rtol * scale:
+            if sizes[-1] <= rtol * scale or stagnates(sizes):
                 break
-            if sweep > 2 and sizes[-1] > 0.7 * sizes[-2]:
-                break
-        report = _summary(done, sizes, scale, rtol, count)
+        report = _summary(reports, sizes, scale, rtol, len(self.tiles))
         if not report.converged:
             raise NotConverged(
-                f"after sweep {len(sizes)} over {count} tiles a gradient is left of "
+                f"after sweep {len(sizes)} over {len(self.tiles)} tiles a gradient is left of "
                 f"{report.residual_relative:.1e}, {rtol:.0e} was wanted: what one tile does is "
-                f"felt beyond the {self.margin} pixels around it.",
+                "felt beyond the margins.",
+                best=image,
+                report=report,
                 where="denoise",
-                fix="give larger tiles, more memory, or a larger rtol.",
+                fix="give larger tiles, none (0) if memory suffices, or a larger rtol.",
             )
         return TiledState(image, report)
+
+
+def stagnates(sizes: list[float]) -> bool:
+    """Tell whether the last few sweeps have not halved the gradient."""
+    return len(sizes) > PATIENCE and sizes[-1] > 0.5 * sizes[-1 - PATIENCE]
+
+
+def _widened(tile: Tile, distance: Array) -> Tile:
+    """Return a tile with a margin of twice the way to a measured pixel, from anywhere in it."""
+    while True:
+        margin = 2 * int(np.ceil(distance[tile.whole].max()))
+        rows, columns = (
+            slice(
+                max(min(whole.start, core.start - margin), 0),
+                min(max(whole.stop, core.stop + margin), n),
+            )
+            for core, whole, n in zip(tile.core, tile.whole, distance.shape, strict=True)
+        )
+        if (rows, columns) == tile.whole:
+            return tile
+        tile = replace(tile, whole=(rows, columns))
+
+
+def _extent(slices: Slices) -> tuple[int, int]:
+    return slices[0].stop - slices[0].start, slices[1].stop - slices[1].start
+
+
+def _held(part: Observation, tilt: Array, image: Array) -> Observation:
+    """Return what was measured, and the image itself where nothing was and the tilt acts.
+
+    There nothing else holds against the tilt: a potential that grows like a logarithm does not.
+    """
+    assert part.weights is not None  # noqa: S101 - the caller has looked
+    loose = (part.weights == 0.0) & (tilt != 0.0)
+    weights = np.where(loose, 1.0, part.weights)
+    return replace(part, image=np.where(loose, image, part.image), weights=weights)
 
 
 def tilted(problem: MinimizationProblem, slope: Array) -> MinimizationProblem:
@@ -276,7 +330,7 @@ def _block(hessian: Operator, shape: tuple[int, ...], inner: Slices) -> Operator
         spread[inner] = v.reshape(spread[inner].shape)
         return np.reshape(hessian.apply(spread.ravel()), shape)[inner].ravel()
 
-    n = int(np.prod(np.zeros(shape, dtype=bool)[inner].shape))
+    n = int(np.prod(_extent(inner)))
     block = LinearOperator((n, n), matvec=multiply, dtype=np.float64)
     return Operator(block, Structure.SYMMETRIC)
 
@@ -285,7 +339,7 @@ def _summary(
     reports: list[StateReport], sizes: list[float], scale: float, rtol: float, tiles: int
 ) -> StateReport:
     """Return one report for all solves, with the residual of the whole."""
-    relative = sizes[-1] / scale if scale else 0.0
+    relative = sizes[-1] / scale if scale else sizes[-1]
     return replace(
         reports[0],
         method=f"{len(sizes)} sweeps over {tiles} tiles by {reports[0].method}",

@@ -83,7 +83,10 @@ def test_what_is_done_is_kept_unless_something_changed(folder, capsys):
     assert run(folder, "--no-resume") == 0
     assert "dB  kept" not in capsys.readouterr().out
     assert run(folder, "--sigma", "20") == 2  # the scores that are there are not written over
-    assert "sigma 25.0" in capsys.readouterr().err
+    assert "another trial: tv, σ = 25" in capsys.readouterr().err
+    assert run(folder, "--first", "1") == 2
+    assert "other images, as b.png" in capsys.readouterr().err
+    assert run(folder, "--weight", "3") == 2
     assert result(folder)["sigma"] == 25.0
     assert run(folder, "--sigma", "20", "--no-resume") == 0
     assert "dB  kept" not in capsys.readouterr().out
@@ -104,7 +107,14 @@ def test_every_figure_has_a_name_of_its_own(folder):
         image.save(folder / "images" / "model.png")
     assert run(folder, "--figures", "9", model="foe") == 0
     found = {path.name for path in (folder / "out" / "figures").iterdir()}
-    assert found == {"a.png.png", "a.tif.png", "b.png", "c.png", "model.png.png", "model.png"}
+    assert found == {
+        "a.png.png",
+        "a.tif.png",
+        "b.png.png",
+        "c.png.png",
+        "model.png.png",
+        "model.png",
+    }
 
 
 def test_a_score_is_kept_where_its_figure_cannot_be_drawn(folder, monkeypatch, capsys):

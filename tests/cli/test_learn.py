@@ -178,7 +178,8 @@ def test_results_stay_until_they_are_replaced(job, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sparseimplicit.cli.jobs.training.TrainingWork.carry_out", killed)
-    assert run(job) == 130
+    for _ in range(2):
+        assert run(job) == 130
     assert {name: (job / "out" / name).read_bytes() for name in names} == before
 
 

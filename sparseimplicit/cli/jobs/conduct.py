@@ -84,9 +84,10 @@ def conduct(source: Source, work: Work, out: Path, limits: Run, mode: Mode) -> i
             typer.echo(f"{out}: done already")
             return _told(before, out)
         work.open(out, mode == "anew")
-        if before is None or before.state != "done" or before.identity != identity:
-            for stale in (out / "metrics.json", *(out / "failure").glob("*")):
-                stale.unlink(missing_ok=True)
+        for stale in (out / "failure").glob("*"):
+            stale.unlink(missing_ok=True)
+        if before is None or before.identity != identity or mode == "anew":
+            (out / "metrics.json").unlink(missing_ok=True)
         run.begin(kind=work.kind, identity=identity, config=source.text, given=dict(source.given))
         _carry_out(work, run, limits)
         return _told(run.status, out)

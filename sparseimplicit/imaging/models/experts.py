@@ -92,12 +92,14 @@ class FieldsOfExperts(Model):
         """The width of the filters."""
         return self.size
 
-    def memory(self, shape: Shape) -> int:
-        """Return the bytes that a solve takes at most: responses, curvatures, half of the stencil.
+    def memory(self, shape: Shape, blur: Array | None = None) -> int:
+        """Return the bytes that a solve takes: responses, curvatures, half of the stencil.
 
-        As measured on images of 256² to 512² pixels, to within a quarter.
+        As measured on images of 256² to 512² pixels, to within a quarter. A blur is one more
+        filter, and all are then of its size.
         """
-        points = self.size + (self.size - 1) * (2 * self.size - 1)
+        a, b = (max(self.size, n) for n in (blur.shape if blur is not None else (1, 1)))
+        points = b + (a - 1) * (2 * b - 1)
         return int(8 * (8 * self.count + 1.2 * points + 40) * shape[0] * shape[1])
 
     @property

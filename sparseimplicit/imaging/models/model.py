@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ...derivatives import Energy
 from ...implicit import ImplicitFunction
@@ -14,6 +14,7 @@ from ...packing import Packing
 from ..observation import Observation
 
 Shape = tuple[int, int]
+BLURRED: Final = 24  # bytes of an entry of the Hessian of a blur, while it is made and held
 Bounds = list[tuple[float, float]]
 
 
@@ -65,9 +66,15 @@ class Model(ABC):
     def problem(self, observed: Observation) -> Energy:
         """Return g as local terms, a `MinimizationProblem` with x = θ."""
 
-    def memory(self, shape: Shape) -> int:
-        """Return the bytes that a solve takes at most, about; 0 where they are no matter."""
-        return 0
+    def memory(self, shape: Shape, blur: Array | None = None) -> int:
+        """Return the bytes that a solve takes, about, as far as they matter.
+
+        Here the Hessian's alone, where a blur couples every pixel with many.
+        """
+        if blur is None:
+            return 0
+        a, b = blur.shape
+        return int(BLURRED * (2 * a - 1) * (2 * b - 1) * shape[0] * shape[1])
 
     def first_guess(self, observed: Observation) -> Array:
         """Return a state to begin with: the image measured, missing pixels filled."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, NoReturn
+from numbers import Integral, Real
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -147,10 +148,12 @@ Stage = FullBatch | Minibatch
 
 def _check(stage: Stage, counts: tuple[str, ...], positive: tuple[str, ...]) -> None:
     for name in counts:
-        if not isinstance(getattr(stage, name), int) or getattr(stage, name) < 1:
+        value: Any = getattr(stage, name)
+        if not isinstance(value, Integral) or value is True or int(value) < 1:
             _refuse(stage, name, "give a whole number ≥ 1")
     for name in positive:
-        if not 0.0 < getattr(stage, name) < np.inf:
+        value = getattr(stage, name)
+        if not isinstance(value, Real) or not 0.0 < float(value) < np.inf:
             _refuse(stage, name, "give a positive number")
 
 
