@@ -17,7 +17,7 @@ from ..state_report import StateReport
 from .curvature import smallest_ritz_value
 from .models.model import Model
 from .observation import Observation, checked_image
-from .tiles import OnTile, tiling_for
+from .tiling import OnTile, tiling_for
 
 # Below this part of the data's curvature the state is called loose: what comes back from an adjoint
 # solve is then amplified by up to its inverse.

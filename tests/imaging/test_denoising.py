@@ -51,7 +51,7 @@ def test_what_is_no_model_is_told():
 
 
 def test_a_blur_that_is_too_large_for_memory_is_named(monkeypatch):
-    monkeypatch.setattr("sparseimplicit.imaging.tiles.available_bytes", lambda: 10**6)
+    monkeypatch.setattr("sparseimplicit.imaging.tiling.available_bytes", lambda: 10**6)
     observed = Observation(np.zeros((40, 40)), blur=np.ones((9, 9)) / 81)
     with pytest.raises(MemoryBudgetExceeded, match="the image with a blur of 9 × 9 by model 'tv'"):
         denoise(observed, TotalVariation())

@@ -12,9 +12,10 @@ from sparseimplicit.imaging import (
     TotalVariation,
     add_noise,
     denoise,
-    tiles,
+    tiling,
 )
-from sparseimplicit.imaging.tiles import Tiling, stagnates, tiles_of, tiling_for
+from sparseimplicit.imaging.tiles import tiles_of
+from sparseimplicit.imaging.tiling import Tiling, stagnates, tiling_for
 
 
 def picture(shape=(60, 75)):
@@ -54,13 +55,13 @@ def small(kind="all", potential="charbonnier", margin=6):
 
 @pytest.mark.parametrize("kind", ["all", "mask", "blur"])
 def test_gradients_of_tiles_are_those_of_the_whole(kind):
-    tiling = small(kind, margin=1)
+    tiled = small(kind, margin=1)
     image = np.random.default_rng(2).uniform(0, 255, (60, 75))
-    slope, scale = tiling.gradient(image)
-    problem, y = tiling.model.problem(tiling.observed), image.ravel()
-    whole = problem.gradient(tiling.theta, y).reshape(image.shape)
+    slope, scale = tiled.gradient(image)
+    problem, y = tiled.model.problem(tiled.observed), image.ravel()
+    whole = problem.gradient(tiled.theta, y).reshape(image.shape)
     np.testing.assert_allclose(slope, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
-    product = problem.hessian(tiling.theta, y) @ y
+    product = problem.hessian(tiled.theta, y) @ y
     assert scale == pytest.approx(np.linalg.norm(product), rel=1e-12)
 
 
@@ -69,10 +70,10 @@ def test_gradients_of_tiles_are_those_of_the_whole(kind):
     [("all", "log"), ("mask", "log"), *((k, "charbonnier") for k in ("all", "mask", "blur"))],
 )
 def test_tiles_come_to_the_minimiser_of_the_whole(kind, potential):
-    tiling = small(kind, potential)
-    model, theta = tiling.model, tiling.theta
-    found = tiling.solve(1e-6)
-    problem, y = model.problem(tiling.observed), found.image.ravel()
+    tiled = small(kind, potential)
+    model, theta = tiled.model, tiled.theta
+    found = tiled.solve(1e-6)
+    problem, y = model.problem(tiled.observed), found.image.ravel()
     size = np.linalg.norm(problem.gradient(theta, y))
     scale = np.linalg.norm(problem.hessian(theta, y) @ y)
     assert size <= 1e-6 * scale
@@ -80,13 +81,13 @@ def test_tiles_come_to_the_minimiser_of_the_whole(kind, potential):
     assert found.report.residual_relative == pytest.approx(size / scale, rel=1e-6)
     assert len(found.report.history) > 1
     if potential == "charbonnier" or kind == "all":  # else there may be several minimisers
-        whole = denoise(tiling.observed, model, theta, rtol=1e-10)
+        whole = denoise(tiled.observed, model, theta, rtol=1e-10)
         np.testing.assert_allclose(found.image, whole.image, atol=5e-2)
 
 
 def test_margins_are_as_wide_as_what_couples_and_what_is_missing():
-    def widest(tiling):
-        return max(t.whole[0].stop - t.whole[0].start for t in tiling.tiles)
+    def widest(tiled):
+        return max(t.whole[0].stop - t.whole[0].start for t in tiled.tiles)
 
     assert widest(small()) == 15 + 2 * 6
     assert widest(small(margin=1)) == 15 + 2 * 6  # twice the filters
@@ -102,7 +103,7 @@ def test_a_first_sweep_is_wrong_at_the_seams_and_the_next_put_it_right():
 
 
 def test_sweeps_that_are_too_few_are_told(monkeypatch):
-    monkeypatch.setattr(tiles, "SWEEPS", 1)
+    monkeypatch.setattr(tiling, "SWEEPS", 1)
     with pytest.raises(
         NotConverged, match="after sweep 1 over 20 tiles a gradient is left"
     ) as told:
@@ -139,18 +140,18 @@ def test_tiles_are_made_where_memory_is_short(monkeypatch):
     large, patch = Observation(np.zeros((1100, 900))), Observation(np.zeros((300, 300)))
 
     def side(observed, wanted):
-        tiling = tiling_for(model, observed, None, None, wanted)
-        return tiling and tiling.side
+        made = tiling_for(model, observed, None, None, wanted)
+        return made and made.side
 
-    monkeypatch.setattr(tiles, "available_bytes", lambda: 2 * model.memory(large.shape))
+    monkeypatch.setattr(tiling, "available_bytes", lambda: 2 * model.memory(large.shape))
     assert side(large, None) is None
-    monkeypatch.setattr(tiles, "available_bytes", lambda: int(1.3 * model.memory((576, 576))))
-    assert side(large, None) == tiles.SIDE
+    monkeypatch.setattr(tiling, "available_bytes", lambda: int(1.3 * model.memory((576, 576))))
+    assert side(large, None) == tiling.SIDE
     assert side(patch, None) is None
     assert side(patch, 100) == 100
     with pytest.raises(MemoryBudgetExceeded, match="the image by model 'foe' needs about"):
         side(large, 0)
-    monkeypatch.setattr(tiles, "available_bytes", lambda: 10**6)
+    monkeypatch.setattr(tiling, "available_bytes", lambda: 10**6)
     with pytest.raises(MemoryBudgetExceeded, match="one tile by model 'foe' needs about"):
         side(large, None)
 
