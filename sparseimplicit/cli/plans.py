@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ..errors import ConfigError, SparseImplicitError
 from ..imaging.data import read_image
 from ..imaging.models import Model, model_named, model_path, read_model
@@ -50,6 +52,7 @@ def read_plan(source: Source, config: LearnJob, data: Path | None = None) -> Tra
             f"{source.at('model', 'weight')} = 'map' needs images of one size.",
             fix="crop them to one size, or learn one number.",
         )
+    _tell_idle_keys(source, config)
     loss = config.training.loss
     examples = noisy_examples(images, config.noise.sigma, config.noise.seed, loss=loss)
     validation = None
@@ -69,15 +72,17 @@ def read_plan(source: Source, config: LearnJob, data: Path | None = None) -> Tra
         raise ConfigError(f"{place}: {error.what}", where=error.where, fix=error.fix) from error
 
 
+def _tell_idle_keys(source: Source, config: LearnJob) -> None:
+    """Say on standard error what of [training] has no part where stages are given."""
+    idle = config.training.model_fields_set & {"max_iterations", "stop_rtol"}
+    if config.stage and idle:
+        keys = " and ".join(f"training.{key}" for key in sorted(idle))
+        typer.echo(f"{source.path}: {keys} left aside: [[stage]] says how to train.", err=True)
+
+
 def stages(config: LearnJob) -> tuple[Stage, ...]:
     """Return the stages; without any, the one that [training] states."""
     usual = config.training
-    idle = usual.model_fields_set & {"max_iterations", "stop_rtol"}
-    if config.stage and idle:
-        raise ConfigError(
-            f"training.{min(idle)} is for the one stage that there is without any [[stage]].",
-            fix="give it to a stage.",
-        )
     if not config.stage:
         one = FullBatchStage(
             method="l-bfgs", max_iterations=usual.max_iterations, stop_rtol=usual.stop_rtol

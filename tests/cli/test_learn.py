@@ -183,6 +183,13 @@ def test_results_stay_until_they_are_replaced(job, monkeypatch):
     assert {name: (job / "out" / name).read_bytes() for name in names} == before
 
 
+def test_keys_that_have_no_part_beside_stages_are_told(job, capsys):
+    text = CONFIG + '[[stage]]\nmethod = "adam"\nsteps = 1\n'
+    (job / "job.toml").write_text(text)
+    assert run(job) == 0
+    assert "left aside: [[stage]] says" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["theta.npy", "model.npz", "figure.png", "log.txt"])
 def test_a_folder_where_a_result_goes_is_told_before_the_work(job, capsys, name):
     (job / "out" / name).mkdir(parents=True)
@@ -336,7 +343,6 @@ def test_a_dry_run_writes_nothing(staged, capsys):
         ("count = 4", "cuont = 4", ["model.cuont", "did you mean 'count'"]),
         ("count = 4", "count = 4.5", ["model.count"]),
         ('"foe"', '"fow"', ["model.kind", "did you mean 'foe'"]),
-        ("[data]", "[training]\nmax_iterations = 3\n[data]", ["training.max_iterations", "stage"]),
         ("crop = 18", "crop = 99", ["data.crop", "smaller than crops of 99"]),
         ('"*.png"', '"*.tif"', ["data.images[0]", "*.tif"]),
         ("images = 1\n", "images = 3\n", ["validation.images"]),
