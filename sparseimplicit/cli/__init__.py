@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -11,4 +12,10 @@ def run() -> None:
         from .app import main
     except ModuleNotFoundError as error:  # typer, rich or pydantic: the extra is not installed
         sys.exit(f"{error}\n  fix:   pip install 'sparseimplicit[cli]'")
-    sys.exit(main(sys.argv[1:]))
+    from ..cluster.interruption import REQUEUE, SIGNALS
+
+    code = main(sys.argv[1:])
+    if code == REQUEUE:  # all is written: one more signal is not to change the code to its own
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
