@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import sys
@@ -14,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +26,7 @@ from ..imaging.evaluation import MODEL_PICTURE, image_files, means, trials
 from ..imaging.evaluation import evaluate as scored
 from ..imaging.figures import model_figure
 from ..imaging.models import SavedModel
-from ..imaging.scoring import ImageScore, Trial
+from ..imaging.scoring import ImageScore, Trial, question
 from .files import check_writable, write_json
 from .models import ModelName, Weight, check_sigma, chosen_model
 
@@ -128,12 +126,7 @@ class Evaluation:
 
     def identity(self) -> str:
         """Return a digest of the model and of all that is asked of it, whatever the images."""
-        saved = self.saved
-        told = [saved.model.kind, saved.model.settings(), saved.sigma, self.noise, self.seed,
-                self.rtol, self.solver]  # fmt: skip
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        digest.update(np.ascontiguousarray(saved.theta).tobytes())
-        return digest.hexdigest()
+        return question(self.saved, self.noise, self.seed, self.rtol, self.solver)
 
     def check_results(self, out: Path) -> None:
         """Refuse to write over the scores of another trial, or of more images.

@@ -61,13 +61,21 @@ class Trial:
 
     def key(self, truth: Array) -> str:
         """Return a digest of all that the score depends on."""
-        digest = hashlib.sha256()
-        told = [self.model.model.kind, self.model.model.settings(), self.model.sigma, self.sigma,
-                self.seed, self.index, self.rtol, self.linear_solver, truth.shape]  # fmt: skip
-        digest.update(json.dumps(told, sort_keys=True).encode())
-        digest.update(np.ascontiguousarray(self.model.theta).tobytes())
+        asked = question(self.model, self.sigma, self.seed, self.rtol, self.linear_solver)
+        digest = hashlib.sha256(json.dumps([asked, self.index, truth.shape]).encode())
         digest.update(np.ascontiguousarray(truth).tobytes())
         return digest.hexdigest()
+
+
+def question(
+    model: SavedModel, sigma: float, seed: int, rtol: float, linear_solver: str | None
+) -> str:
+    """Return a digest of all that is asked, whatever the image."""
+    told = [model.model.kind, model.model.settings(), model.sigma, sigma, seed, rtol,
+            linear_solver]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(model.theta).tobytes())
+    return digest.hexdigest()
 
 
 def read_truth(path: Path) -> Array:
