@@ -67,5 +67,5 @@ def check_sigma(sigma: float | None, saved: SavedModel, name: str) -> None:
         raise ConfigError(
             f"--sigma has no meaning for '{name}': its weight is given, or for which noise it is, "
             "is not known.",
-            fix="give --sigma or --weight, not both.",
+            fix="leave --sigma out: give it or --weight, not both.",
         )

@@ -70,7 +70,12 @@ def check_levels(path: str | Path, levels: Array, *, floating: bool = False) -> 
         far; and which are refused where they seem to be on the scale of 0 to 1.
     """
     low, high = (-10.0 * PEAK, 10.0 * PEAK) if floating else (0.0, PEAK)
-    _refuse(path, levels, (levels < low) | (levels > high), "scale it to 0 to 255")
+    _refuse(
+        path,
+        levels,
+        (levels < low) | (levels > high),
+        "scale it to 0 to 255, or save it as 8 or 16 bit",
+    )
     if floating and np.ptp(levels) > 0.0 and levels.max() <= 1.0:
         raise ConfigError(
             f"{path} has floating-point numbers from {levels.min():.3g} to {levels.max():.3g}; "

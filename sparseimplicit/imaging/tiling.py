@@ -209,6 +209,7 @@ class Tiling:
         """
         tell = on_tile or (lambda *_: None)
         image = self.model.first_guess(self.observed).reshape(self.observed.shape)
+        before = norm(self.gradient(image)[0].ravel())
         # What each tile leaves in its margin, too, is not to add up to more than is wanted.
         extents = [max(extent(tile.whole)) / max(extent(tile.core)) for tile in self.tiles]
         closer = CLOSER * rtol / max(extents)
@@ -227,7 +228,7 @@ class Tiling:
             sizes.append(norm(slope.ravel()))
             if sizes[-1] <= rtol * scale or stagnates(sizes):
                 break
-        report = _summary(reports, sizes, scale, rtol, len(self.tiles))
+        report = _summary(reports, before, sizes, scale, rtol, len(self.tiles))
         if not report.converged:
             raise NotConverged(
                 f"after sweep {len(sizes)} over {len(self.tiles)} tiles a gradient is left of "
@@ -282,9 +283,14 @@ def _block(hessian: Operator, shape: tuple[int, ...], inner: Slices) -> Operator
 
 
 def _summary(
-    reports: list[StateReport], sizes: list[float], scale: float, rtol: float, tiles: int
+    reports: list[StateReport],
+    before: float,
+    sizes: list[float],
+    scale: float,
+    rtol: float,
+    tiles: int,
 ) -> StateReport:
-    """Return one report for all solves, with the residual of the whole."""
+    """Return one report for all solves; its residuals are of the whole."""
     relative = sizes[-1] / scale if scale else sizes[-1]
     return replace(
         reports[0],
@@ -293,7 +299,7 @@ def _summary(
         rtol=rtol,
         residual=sizes[-1],
         residual_relative=relative,
-        residual_before=sizes[0],
+        residual_before=before,
         objective=None,
         iterations=sum(r.iterations for r in reports),
         linear_iterations=sum(r.linear_iterations for r in reports),

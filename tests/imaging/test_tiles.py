@@ -79,6 +79,8 @@ def test_tiles_come_to_the_minimiser_of_the_whole(kind, potential):
     assert size <= 1e-6 * scale
     assert found.report.residual == pytest.approx(size, rel=1e-6)
     assert found.report.residual_relative == pytest.approx(size / scale, rel=1e-6)
+    first = problem.gradient(theta, model.first_guess(tiled.observed))
+    assert found.report.residual_before == pytest.approx(np.linalg.norm(first), rel=1e-9)
     assert len(found.report.history) > 1
     if potential == "charbonnier" or kind == "all":  # else there may be several minimisers
         whole = denoise(tiled.observed, model, theta, rtol=1e-10)
