@@ -48,7 +48,9 @@ class Interruption:
     Notes
     -----
     A context; in the main thread of the process it catches SIGTERM and SIGUSR1, elsewhere it
-    watches the time alone.
+    watches the time alone. A process that was sent one is about to end, and heeds no other one
+    after the context either: Slurm and the batch script may both send one, and the second would
+    end it with a code of its own before it has told what it wrote.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Interruption:
         self._began = time.monotonic()
         self._longest = 0.0
         self._last = time.monotonic()
-        self._ended = False
+        self._ended = self._signalled = False
         self._before: dict[int, Any] = {}
         self._told, self._tells = socket.socketpair()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -78,8 +80,9 @@ class Interruption:
 
     def __exit__(self, *exception: object) -> None:
         self._ended = True
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if not self._signalled:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
         if self._before:
             signal.set_wakeup_fd(self._old)
         self._tells.send(b"\0")
@@ -126,6 +129,7 @@ class Interruption:
                 self._abandon()
             for number in self._told.recv(64):
                 if number in SIGNALS and not self.reason:
+                    self._signalled = True
                     self.reason = f"signal {signal.Signals(number).name}"
                     told = [time.time() + self.grace]
 

@@ -84,7 +84,10 @@ def stopped_in_mid_run(folder):
 
 
 def begun_anew(slurm, tasks, folder):
-    """Wait until Slurm has requeued each task; have it begin at once, not two minutes later."""
+    """Wait until Slurm has requeued each task; have it begin soon, not two minutes later.
+
+    Not at once: a node refuses what it was told to end in the same second, and the task has failed.
+    """
 
     def told():
         logs = [folder / f"{task.partition('_')[2]}.log" for task in sorted(waiting)]
@@ -95,9 +98,9 @@ def begun_anew(slurm, tasks, folder):
     def all_begun():
         for task in tuple(waiting):
             if slurm.restarts(task) >= 1 and slurm.state(task) in ("PENDING", "RUNNING"):
-                if slurm.state(task) == "PENDING":
-                    slurm.said("scontrol", "update", f"JobId={task}", "StartTime=now")
                 slurm.said("scontrol", "update", f"JobId={task}", "TimeLimit=20")
+                if slurm.state(task) == "PENDING":
+                    slurm.said("scontrol", "update", f"JobId={task}", "StartTime=now+3")
                 waiting.remove(task)
         return not waiting
 
@@ -155,8 +158,8 @@ def test_an_array_survives_a_kill_a_time_limit_and_a_signal(slurm, sweep, capsys
         assert resumed > done
     for task in (LATE, SIGNALLED):
         log = (sweep / f"{task}.log").read_text()
-        assert re.findall(r"attempt (\d), (\d) threads", log) == [("0", "1"), ("1", "1")]
-        assert re.search(r"ends with code (85|143)", log)
+        assert re.findall(r"attempt (\d), (\d) threads", log) == [("0", "1"), ("1", "1")], log
+        assert re.findall(r"ends with code (\d+)", log) == ["85", "0"], log
         assert ("DUE TO TIME LIMIT" in log) == (task == LATE)
 
     serial = sweep / "serial"
