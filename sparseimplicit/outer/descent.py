@@ -66,8 +66,9 @@ class _Tried:
 def stalled(left: float) -> str:
     """Return what is told where no step lowers the loss; left: of the first gradient."""
     return (
-        f"the loss no longer falls along its gradient, of which {left:.1e} is left: either it is "
-        "at its accuracy, or the gradient is not its own; si.verify.taylor tells"
+        f"the loss no longer falls along its gradient, of which {left:.1e} is left: either they "
+        "are no better than gradient_rtol, and a smaller one takes them on, or the gradient is not "
+        "its own; si.verify.taylor tells"
     )
 
 

@@ -121,7 +121,7 @@ def test_a_loss_at_its_rounding_level_has_not_converged():
     raised = lambda x, y: (1e9 + plain(x, y)[0], None, plain(x, y)[2])
     r = si.minimize(raised, ridge(DATA), 0.0, y0=DATA, stop_rtol=1e-8)
     assert not r.converged
-    assert "at its accuracy" in r.message
+    assert "no better than gradient_rtol" in r.message
     left = r.kkt_residual / r.history[0].gradient_norm
     assert left > 1e-8
 
