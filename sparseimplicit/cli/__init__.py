@@ -15,7 +15,7 @@ def run() -> None:
     from ..cluster.interruption import REQUEUE, SIGNALS
 
     code = main(sys.argv[1:])
-    if code == REQUEUE:  # all is written: one more signal is not to change the code to its own
+    if code == REQUEUE:  # Python's end restores what signals did at first: to end the process
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
     sys.exit(code)

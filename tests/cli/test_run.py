@@ -263,7 +263,7 @@ def test_more_signals_do_not_change_the_code(job):
     _, err = process.communicate()
     assert process.returncode == 85, err
     assert "Interrupted" in err
-    assert sent > 20
+    assert sent > 2
 
 
 def test_a_step_that_takes_longer_than_the_grace_is_abandoned(job):
